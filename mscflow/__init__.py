@@ -1,0 +1,79 @@
+"""mscflow: DFT and machine-learning workflows on ligand-capped magic-sized clusters.
+
+Names are imported when they are first used, so that ``import mscflow`` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mscflow.analysis.binding import binding_modes
+    from mscflow.analysis.separations import separations
+    from mscflow.builder import build
+    from mscflow.campaign import Campaign, load_campaign
+    from mscflow.cluster import Cluster
+    from mscflow.executors import resume, run
+    from mscflow.files import read, write
+    from mscflow.levels import parse_level
+    from mscflow.reactions.exchange import exchange
+    from mscflow.tasks.excite import excite
+    from mscflow.tasks.refine import refine
+    from mscflow.tasks.relax import relax
+
+_HOMES = {
+    "Campaign": "mscflow.campaign",
+    "Cluster": "mscflow.cluster",
+    "binding_modes": "mscflow.analysis.binding",
+    "build": "mscflow.builder",
+    "exchange": "mscflow.reactions.exchange",
+    "excite": "mscflow.tasks.excite",
+    "load_campaign": "mscflow.campaign",
+    "parse_level": "mscflow.levels",
+    "read": "mscflow.files",
+    "refine": "mscflow.tasks.refine",
+    "relax": "mscflow.tasks.relax",
+    "resume": "mscflow.executors",
+    "run": "mscflow.executors",
+    "separations": "mscflow.analysis.separations",
+    "write": "mscflow.files",
+}
+
+__all__ = [
+    "Campaign",
+    "Cluster",
+    "binding_modes",
+    "build",
+    "exchange",
+    "excite",
+    "load_campaign",
+    "parse_level",
+    "read",
+    "refine",
+    "relax",
+    "resume",
+    "run",
+    "separations",
+    "write",
+]
+
+try:
+    __version__ = version("mscflow")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mscflow' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted({*globals(), *__all__})

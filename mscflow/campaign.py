@@ -1,0 +1,319 @@
+"""The campaign file: what a user writes, checked and turned into a flow."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from mscflow.builder import CATALOGUE, LIGANDS, build
+from mscflow.chemistry import parse_ion, suggest
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.files import read
+from mscflow.levels import PySCF, parse_level
+
+if TYPE_CHECKING:
+    from jobflow import Flow
+
+
+def _level_text(text: str) -> str:
+    return parse_level(text).text
+
+
+def _dft_text(text: str) -> str:
+    level = parse_level(text)
+    if not isinstance(level, PySCF):
+        raise InputError(f"a DFT level such as 'pbe-d3bj/def2-svp' is needed here, not {text!r}")
+    return level.text
+
+
+def _known_name(text: str) -> str:
+    if text not in CATALOGUE:
+        raise InputError(f"unknown cluster {text!r}: {suggest(text, CATALOGUE)}")
+    return text
+
+
+def _known_ligand(text: str) -> str:
+    if text not in LIGANDS:
+        raise InputError(f"unknown ligand {text!r}: {suggest(text, LIGANDS)}")
+    return text
+
+
+LevelText = Annotated[str, AfterValidator(_level_text)]
+DftText = Annotated[str, AfterValidator(_dft_text)]
+
+
+def _sites(value: Any) -> Any:
+    words = ("surface", "core", "all")
+    if value in words or (isinstance(value, list | tuple) and all(type(i) is int for i in value)):
+        return value
+    raise InputError(f"must be one of {', '.join(words)} or a list of atom indices, not {value!r}")
+
+
+Sites = Annotated[Literal["surface", "core", "all"] | tuple[int, ...], BeforeValidator(_sites)]
+IonText = Annotated[str, AfterValidator(lambda text: str(parse_ion(text)))]
+
+
+class Section(BaseModel):
+    """A part of the campaign file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StructureSection(Section):
+    """Where the structure comes from: exactly one of `build` and `file`.
+
+    Attributes
+    ----------
+    build
+        Name of a cluster of the catalogue.
+    ligand
+        Its ligand.
+    file
+        Path of a structure file, relative to the campaign file.
+    charge, multiplicity
+        For a file: win over what it says.
+    """
+
+    build: Annotated[str, AfterValidator(_known_name)] | None = None
+    ligand: Annotated[str, AfterValidator(_known_ligand)] = "formate"
+    file: str | None = None
+    charge: int | None = None
+    multiplicity: int | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> StructureSection:
+        if (self.build is None) == (self.file is None):
+            raise InputError("give exactly one of 'build' (a name) and 'file' (a path)")
+        if self.build is not None and (self.charge is not None or self.multiplicity is not None):
+            raise InputError("'charge' and 'multiplicity' belong to 'file': a built cluster knows its own")
+        return self
+
+
+class RelaxSection(Section):
+    """Relaxation with a fast level.
+
+    Attributes
+    ----------
+    level
+        Level of theory.
+    fmax
+        Largest force on an atom / eV/Å at the end.
+    max_steps
+        Limit of steps.
+    """
+
+    level: LevelText = "mace:msc-small"
+    fmax: float = Field(default=0.02, gt=0)
+    max_steps: int = Field(default=1000, ge=1)
+
+
+class RefineSection(Section):
+    """Density functional theory on the relaxed structure.
+
+    Attributes
+    ----------
+    level
+        DFT level.
+    steps
+        Geometry steps; 0 is a single point.
+    fmax
+        Convergence threshold of these steps / eV/Å.
+    """
+
+    level: DftText = "pbe-d3bj/def2-svp"
+    steps: int = Field(default=0, ge=0)
+    fmax: float = Field(default=0.05, gt=0)
+
+
+class ExchangeSection(Section):
+    """Cation exchange.
+
+    Attributes
+    ----------
+    ions
+        Incoming cations.
+    sites
+        ``surface``, ``core``, ``all`` or atom indices.
+    level
+        DFT level of the energies, on structures of the relax level; without it both are the relax level.
+    """
+
+    ions: tuple[IonText, ...] = Field(min_length=1)
+    sites: Sites = "surface"
+    level: DftText | None = None
+
+
+class ExciteSection(Section):
+    """Excitations and absorption spectrum.
+
+    Attributes
+    ----------
+    level
+        DFT level.
+    nstates
+        Number of singlet states.
+    fwhm
+        Width of the Gaussians of the spectrum / eV.
+    """
+
+    level: DftText = "pbe/def2-svp"
+    nstates: int = Field(default=10, ge=1)
+    fwhm: float = Field(default=0.2, gt=0)
+
+
+class Campaign(Section):
+    """A campaign: one cluster and what is to be known of it.
+
+    Attributes
+    ----------
+    name
+        Letters, digits, ``-`` and ``_``; names the run directory.
+    structure
+        The cluster.
+    relax, refine, exchange, excite
+        The parts; one that is left out is not computed.
+    analyse
+        Whether separations, coordination and binding modes are listed.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    structure: StructureSection
+    relax: RelaxSection | None = None
+    refine: RefineSection | None = None
+    analyse: bool = True
+    exchange: ExchangeSection | None = None
+    excite: ExciteSection | None = None
+
+    def cluster(self, base: Path = Path()) -> Cluster:
+        """Return the start structure; paths are relative to `base`."""
+        section = self.structure
+        if section.build is not None:
+            return build(section.build, section.ligand)
+        return read(base / str(section.file), charge=section.charge, multiplicity=section.multiplicity)
+
+    def require(self, cluster: Cluster) -> list[str]:
+        """Check that every level can represent the cluster; return warnings.
+
+        Raises
+        ------
+        InputError
+            If one cannot.
+        """
+        sections = (self.relax, self.refine, self.exchange, self.excite)
+        levels = {s.level for s in sections if s is not None and s.level is not None}
+        return [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
+
+    def flow(self, cluster: Cluster) -> Flow:
+        """Return the jobflow Flow of the campaign for its start structure."""
+        from mscflow.flows import CampaignMaker
+        from mscflow.jobs import ExchangeMaker, ExciteMaker, RefineMaker, RelaxMaker
+
+        relax = (
+            RelaxMaker(level=self.relax.level, fmax=self.relax.fmax, max_steps=self.relax.max_steps)
+            if self.relax
+            else None
+        )
+        refine = (
+            RefineMaker(level=self.refine.level, n_steps=self.refine.steps, fmax=self.refine.fmax)
+            if self.refine
+            else None
+        )
+        exchange = (
+            ExchangeMaker(
+                ions=self.exchange.ions,
+                sites=self.exchange.sites,
+                relax_maker=relax or RelaxMaker(),
+                refine_maker=RefineMaker(level=self.exchange.level) if self.exchange.level else None,
+            )
+            if self.exchange
+            else None
+        )
+        excite = ExciteMaker(level=self.excite.level, nstates=self.excite.nstates) if self.excite else None
+        return CampaignMaker(self.name, relax, refine, self.analyse, exchange, excite).make(cluster)
+
+    def hash(self, cluster: Cluster) -> str:
+        """Return the SHA-256 of the campaign and its start structure."""
+        content = self.model_dump_json() + cluster.hash
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def load_campaign(path: str | Path) -> Campaign:
+    """Read a campaign file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no YAML, or breaks the schema; one line says where and what would be right.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return parse_campaign(path.read_text())
+    except UnicodeDecodeError as err:
+        raise InputError(f"{path}: not a text file: {err.reason} at byte {err.start}") from err
+    except InputError as err:
+        raise InputError(f"{path}: {err}") from err
+
+
+def parse_campaign(text: str) -> Campaign:
+    """Return the campaign written in YAML; see `load_campaign`."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        content = YAML(typ="safe", pure=True).load(io.StringIO(text))
+    except MarkedYAMLError as err:
+        mark = err.problem_mark or err.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InputError(f"{where}YAML syntax: {err.problem or err.context}") from err
+    except YAMLError as err:
+        raise InputError(f"YAML syntax: {' '.join(str(err).split())}") from err
+    if not isinstance(content, dict):
+        raise InputError("a campaign is a mapping with 'name' and 'structure', as in inputs/quickstart.yaml")
+    try:
+        return Campaign.model_validate(content)
+    except ValidationError as err:
+        raise InputError(_first_problem(err)) from err
+
+
+def _first_problem(err: ValidationError) -> str:
+    """Return one line for the first error: the key, the value, and what would be right."""
+    problem = err.errors(include_url=False)[0]
+    path = [part for part in problem["loc"] if isinstance(part, str | int)]
+    where = ".".join(str(part) for part in path)
+    if problem["type"] == "extra_forbidden":
+        known = _keys_of(path[:-1])
+        return f"unknown key {where!r}: {suggest(str(path[-1]), known)}"
+    if problem["type"] == "missing":
+        return f"{where!r} is missing"
+    ours = problem["type"] == "value_error"
+    value = (
+        f" (got {problem['input']!r})" if isinstance(problem["input"], str | int | float) and not ours else ""
+    )
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}{value}"
+
+
+def _keys_of(path: list[Any]) -> list[str]:
+    sections: dict[str, type[Section]] = {
+        "structure": StructureSection,
+        "relax": RelaxSection,
+        "refine": RefineSection,
+        "exchange": ExchangeSection,
+        "excite": ExciteSection,
+    }
+    section = sections.get(path[0], Campaign) if path else Campaign
+    return list(section.model_fields)

@@ -1,0 +1,81 @@
+"""The command line: ``mscflow COMMAND``."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from mscflow import __version__
+from mscflow.cli import campaigns, models, structures
+from mscflow.cli.doctor import doctor
+from mscflow.errors import MscflowError
+
+app = typer.Typer(
+    name="mscflow",
+    help="DFT and machine-learning workflows on ligand-capped magic-sized clusters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+structures.register(app)
+campaigns.register(app)
+models.register(app)
+app.command(epilog="Example: mscflow doctor")(doctor)
+
+INTERRUPTED = 130
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mscflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Hold the options of every command; `main` looks for ``--debug`` itself."""
+
+
+def main() -> None:
+    """Run the command line: exit 0, 1 (calculation failed) or 2 (bad input), one line per error."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) != len(sys.argv) - 1
+    try:
+        app(arguments)
+    except MscflowError as err:
+        code = _fail(err, str(err), err.exit_code, debug)
+    except OSError as err:
+        code = _fail(
+            err, _explain(err), 2 if err.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES) else 1, debug
+        )
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as err:  # noqa: BLE001 - the last line of defence: no traceback unless asked for
+        code = _fail(err, f"internal error ({type(err).__name__}): {err}; --debug shows where", 1, debug)
+    else:
+        code = 0
+    sys.exit(code)
+
+
+def _fail(err: BaseException, message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(err)
+    print(f"mscflow: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _explain(err: OSError) -> str:
+    where = f"{err.filename}: " if err.filename else ""
+    if err.errno == errno.ENOSPC:
+        return f"{where}the disk is full: free some space and run `mscflow resume`"
+    return f"{where}{err.strerror or err}"

@@ -1,0 +1,222 @@
+"""Commands on one structure: build, list, analyze, relax, refine, excite, exchange."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mscflow.cli.output import show_json, show_table, warn
+
+if TYPE_CHECKING:
+    from mscflow.cluster import Cluster
+    from mscflow.levels import Level
+
+File = Annotated[Path, typer.Argument(help="Structure file: xyz, extxyz, cif, mol, sdf, pdb, vasp or json.")]
+Charge = Annotated[int | None, typer.Option(help="Charge / e; by default what the file says, else 0.")]
+Multiplicity = Annotated[int | None, typer.Option(help="2S + 1; by default what the file says, else 1.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the structure to this file.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Load a model file although its checksum is not known.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(epilog="Example: mscflow build In4P --ligand formate -o In4P.xyz")(build)
+    app.command("list", epilog="Example: mscflow list")(list_clusters)
+    app.command(epilog="Example: mscflow analyze In4P.xyz")(analyze)
+    app.command(epilog="Example: mscflow relax In4P.xyz --level mace:msc-small -o relaxed.xyz")(relax)
+    app.command(epilog="Example: mscflow refine relaxed.xyz --level pbe-d3bj/def2-svp")(refine)
+    app.command(epilog="Example: mscflow excite relaxed.xyz --nstates 5")(excite)
+    app.command(epilog="Example: mscflow exchange relaxed.xyz --ion Zn2+ --ion Ga3+")(exchange)
+
+
+def build(
+    name: Annotated[str, typer.Argument(help="Name of a cluster; `mscflow list` shows them.")],
+    ligand: Annotated[str, typer.Option(help="Ligand of its shell.")] = "formate",
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("cluster.xyz"),
+    as_json: Json = False,
+) -> None:
+    """Build a cluster with its ligand shell and write it to a file."""
+    from mscflow.builder import build as build_cluster
+    from mscflow.files import write
+
+    cluster = build_cluster(name, ligand)
+    write(cluster, output)
+    if as_json:
+        show_json(cluster.as_dict())
+    else:
+        typer.echo(
+            f"{cluster.name}: {len(cluster)} atoms, {cluster.formula}, charge {cluster.charge} → {output}"
+        )
+
+
+def list_clusters(as_json: Json = False) -> None:
+    """List the clusters that can be built, and the ligands."""
+    from mscflow.builder import CATALOGUE, LIGANDS
+    from mscflow.builder import build as build_cluster
+
+    rows = [
+        {
+            "name": entry.name,
+            "formula": entry.formula,
+            "atoms": len(build_cluster(entry.name)),
+            "family": entry.family,
+            "source": entry.source,
+        }
+        for entry in CATALOGUE.values()
+    ]
+    if as_json:
+        show_json({"clusters": rows, "ligands": list(LIGANDS)})
+    else:
+        show_table("Clusters (atoms with formate)", rows)
+        typer.echo("Ligands: " + ", ".join(LIGANDS))
+
+
+def analyze(
+    file: File, charge: Charge = None, multiplicity: Multiplicity = None, as_json: Json = False
+) -> None:
+    """Show cation separations, coordination and binding modes of a structure."""
+    from mscflow.tasks.analyse import analyse
+    from mscflow.topology import topology
+
+    cluster = _read(file, charge, multiplicity)
+    result = analyse(cluster, of=str(file))
+    warn(result.warnings)
+    if as_json:
+        show_json(result.model_dump(mode="json"))
+        return
+    balance = topology(cluster).charge_balance
+    typer.echo(f"{cluster.name}: {cluster.formula}, {len(cluster)} atoms; {balance}")
+    show_table("Cation separations / Å", [vars(row) for row in result.separations])
+    show_table("Coordination (mean distances / Å)", [vars(row) for row in result.coordination])
+    modes = [{k: v for k, v in vars(row).items() if k != "distances"} for row in result.binding_modes]
+    show_table("Ligands (bonds / Å)", modes)
+
+
+def relax(
+    file: File,
+    level: Annotated[str, typer.Option(help="Level of theory.")] = "mace:msc-small",
+    fmax: Annotated[float, typer.Option(help="Largest force at the end / eV/Å.")] = 0.02,
+    max_steps: Annotated[int, typer.Option(help="Limit of steps.")] = 1000,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    trust: Trust = False,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Relax a structure."""
+    from mscflow.tasks.relax import relax as relax_cluster
+
+    result = relax_cluster(_read(file, charge, multiplicity), _level(level, trust), fmax, max_steps)
+    _report(result, output, as_json)
+    if not as_json:
+        typer.echo(
+            f"{result.level_text}: E = {result.energy:.6f} eV, largest force {result.max_force:.4f} eV/Å "
+            f"after {result.n_force_calls} force calls, "
+            f"{'converged' if result.converged else 'NOT converged'}"
+        )
+
+
+def refine(
+    file: File,
+    level: Annotated[str, typer.Option(help="DFT level.")] = "pbe-d3bj/def2-svp",
+    steps: Annotated[int, typer.Option(help="Geometry steps; 0 is a single point.")] = 0,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Compute a DFT energy, with geometry steps if asked for."""
+    from mscflow.tasks.refine import refine as refine_cluster
+
+    result = refine_cluster(_read(file, charge, multiplicity), level, n_steps=steps)
+    _report(result, output, as_json)
+    if not as_json:
+        typer.echo(
+            f"{result.level_text}: E = {result.energy:.6f} eV, gap {result.gap:.3f} eV, "
+            f"{sum(record.cycles for record in result.scf)} SCF cycles ({result.route})"
+        )
+
+
+def excite(
+    file: File,
+    level: Annotated[str, typer.Option(help="DFT level.")] = "pbe/def2-svp",
+    nstates: Annotated[int, typer.Option(help="Number of singlet states.")] = 10,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    as_json: Json = False,
+) -> None:
+    """Compute vertical singlet excitations."""
+    from mscflow.tasks.excite import excite as excite_cluster
+
+    result = excite_cluster(_read(file, charge, multiplicity), level, nstates=nstates)
+    _report(result, None, as_json)
+    if not as_json:
+        rows = [state.model_dump() for state in result.states]
+        show_table(f"{result.method} (energy / eV, wavelength / nm)", rows)
+
+
+def exchange(
+    file: File,
+    ion: Annotated[list[str], typer.Option("--ion", help="Incoming cation, e.g. Cd2+; may be repeated.")],
+    sites: Annotated[str, typer.Option(help="surface, core or all.")] = "surface",
+    level: Annotated[str, typer.Option(help="Level of theory of every species.")] = "mace:msc-small",
+    fmax: Annotated[float, typer.Option(help="Largest force at the end / eV/Å.")] = 0.02,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Compute exchange energies for every distinct site and leaving ligand."""
+    from mscflow.reactions.energies import collect
+    from mscflow.reactions.exchange import exchange as exchange_reactions
+    from mscflow.tasks.relax import Relaxation
+    from mscflow.tasks.relax import relax as relax_cluster
+
+    theory = _level(level, trust)
+    reactant = relax_cluster(_read(file, charge, multiplicity), theory, fmax)
+    reactions = [r for name in ion for r in exchange_reactions(reactant.cluster, name, sites)]  # type: ignore[arg-type]
+    species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
+    results: dict[str, Relaxation] = {reactant.cluster.hash: reactant}
+    for n, (key, member) in enumerate(species.items(), start=1):
+        typer.echo(f"[{n}/{len(species)}] {member.name}", err=True)
+        if key not in results:
+            results[key] = relax_cluster(member, theory, fmax)
+    result = collect(reactions, results, theory.text)
+    warn(result.warnings)
+    if as_json:
+        show_json(result.model_dump(mode="json"))
+    else:
+        rows = [
+            {"reaction": r.label, "ΔE / eV": r.energy, "kJ/mol": r.energy_kj_mol} for r in result.reactions
+        ]
+        show_table(f"Exchange energies at {result.energy_level}", rows)
+
+
+def _read(file: Path, charge: int | None, multiplicity: int | None) -> Cluster:
+    from mscflow.files import read
+
+    return read(file, charge=charge, multiplicity=multiplicity)
+
+
+def _level(text: str, trust: bool) -> Level:
+    from mscflow.levels import MACE, parse_level
+    from mscflow.levels.registry import file_checksum, find_model
+
+    level = parse_level(text)
+    if trust and isinstance(level, MACE) and find_model(level.model) is None:
+        return level.model_copy(update={"trusted_sha256": file_checksum(Path(level.model))})
+    return level
+
+
+def _report(result: Any, output: Path | None, as_json: bool) -> None:
+    from mscflow.files import write
+
+    warn(result.warnings)
+    if output is not None:
+        write(result.cluster, output)
+    if as_json:
+        typer.echo(json.dumps(result.model_dump(mode="json")))

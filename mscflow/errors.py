@@ -1,0 +1,28 @@
+"""Exceptions of mscflow, each with the exit code the command line gives it."""
+
+from __future__ import annotations
+
+
+class MscflowError(Exception):
+    """A failure that is explained in one line and needs no traceback."""
+
+    exit_code = 1
+
+
+class InputError(MscflowError, ValueError):
+    """The input is wrong: the message names what, where, and what would be right.
+
+    It is a ``ValueError`` too, so that pydantic adds the place in the file.
+    """
+
+    exit_code = 2
+
+
+class CalculationError(MscflowError):
+    """A calculation started from valid input and failed (not converged, out of memory, ...)."""
+
+
+class StoreError(MscflowError):
+    """The run directory cannot be used: read-only, full, in use, or of another campaign."""
+
+    exit_code = 2

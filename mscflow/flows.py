@@ -1,0 +1,69 @@
+"""The flow of a campaign: structure → relax → analyse, refine, excite, exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jobflow import Flow, Job, Maker
+
+from mscflow.cluster import Cluster
+from mscflow.jobs import (
+    AnalyseMaker,
+    ExchangeMaker,
+    ExciteMaker,
+    RefineMaker,
+    RelaxMaker,
+    StructureMaker,
+    named,
+)
+
+
+@dataclass
+class CampaignMaker(Maker):
+    """Everything mscflow computes for one cluster; a part that is None is left out.
+
+    Parameters
+    ----------
+    name
+        Name of the flow.
+    relax_maker
+        Relaxes the start structure; without it the later parts use the structure as given.
+    refine_maker
+        DFT on the relaxed structure.
+    analyse
+        Whether separations, coordination and binding modes are listed.
+    exchange_maker
+        Exchange energies.
+    excite_maker
+        Excitations of the refined (else relaxed) structure.
+    """
+
+    name: str = "campaign"
+    relax_maker: Maker | None = field(default_factory=RelaxMaker)
+    refine_maker: Maker | None = field(default_factory=RefineMaker)
+    analyse: bool = True
+    exchange_maker: ExchangeMaker | None = None
+    excite_maker: ExciteMaker | None = None
+
+    def make(self, cluster: Cluster) -> Flow:
+        """Return the flow for a start structure."""
+        jobs: list[Job] = [named(StructureMaker(), cluster)]
+        current = jobs[0].output.cluster
+        relaxation = None
+        if self.relax_maker is not None:
+            jobs.append(named(self.relax_maker, cluster, current))
+            relaxation = jobs[-1].output
+            current = relaxation.cluster
+        if self.analyse:
+            of = f"relaxed at {self.relax_maker.level}" if self.relax_maker is not None else "as given"
+            jobs.append(named(AnalyseMaker(of=of), cluster, current))
+        if self.exchange_maker is not None:
+            exchange = self.exchange_maker.make(current, relaxation)
+            exchange.name = f"{self.exchange_maker.name} {cluster.name or cluster.formula}"
+            jobs.append(exchange)
+        if self.refine_maker is not None:
+            jobs.append(named(self.refine_maker, cluster, current))
+            current = jobs[-1].output.cluster
+        if self.excite_maker is not None:
+            jobs.append(named(self.excite_maker, cluster, current))
+        return Flow(jobs, name=self.name)

@@ -1,0 +1,190 @@
+"""Makers: each gives a task of `mscflow.tasks` a name and turns it into a jobflow job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobflow import Flow, Job, Maker, OnMissing, Response, job
+
+from mscflow.cluster import Cluster
+from mscflow.levels import Level, parse_level
+from mscflow.reactions.energies import ExchangeEnergies, collect
+from mscflow.reactions.exchange import Sites, exchange
+from mscflow.reactions.reaction import Reaction
+from mscflow.tasks.analyse import Analysis, analyse
+from mscflow.tasks.excite import Excitations, excite
+from mscflow.tasks.refine import Refinement, refine
+from mscflow.tasks.relax import Relaxation, relax
+from mscflow.tasks.structure import StructureDocument, describe
+
+STEPS_PER_ATOM = 5
+"""Relaxation steps per atom that a soft ligand shell needs, measured on In4P(O2CH)9 (for estimates only)."""
+
+EXCITE_PER_ENERGY = 2
+"""Time of the excited states in units of an energy and gradient (for estimates only)."""
+
+
+@dataclass
+class StructureMaker(Maker):
+    """Check and describe a start structure."""
+
+    name: str = "structure"
+
+    @job(output_schema=StructureDocument)
+    def make(self, cluster: Cluster) -> StructureDocument:
+        """Return the `StructureDocument` of a cluster."""
+        return describe(cluster)
+
+
+@dataclass
+class RelaxMaker(Maker):
+    """Relax a cluster; see `mscflow.tasks.relax.relax`."""
+
+    name: str = "relax"
+    level: str | Level = "mace:msc-small"
+    fmax: float = 0.02
+    max_steps: int = 1000
+
+    def estimate_s(self, cluster: Cluster) -> float:
+        """Return the rough wall time / s."""
+        return STEPS_PER_ATOM * len(cluster) * parse_level(self.level).estimate(cluster).time_s
+
+    @job(output_schema=Relaxation)
+    def make(self, cluster: Cluster) -> Relaxation:
+        """Return the `Relaxation` of a cluster."""
+        return relax(cluster, self.level, fmax=self.fmax, max_steps=self.max_steps)
+
+
+@dataclass
+class RefineMaker(Maker):
+    """DFT single point or a few geometry steps; see `mscflow.tasks.refine.refine`."""
+
+    name: str = "refine"
+    level: str | Level = "pbe-d3bj/def2-svp"
+    n_steps: int = 0
+    fmax: float = 0.05
+
+    def estimate_s(self, cluster: Cluster) -> float:
+        """Return the rough wall time / s."""
+        return (1 + self.n_steps) * parse_level(self.level).estimate(cluster).time_s
+
+    @job(output_schema=Refinement)
+    def make(self, cluster: Cluster) -> Refinement:
+        """Return the `Refinement` of a cluster."""
+        return refine(cluster, self.level, n_steps=self.n_steps, fmax=self.fmax)
+
+
+@dataclass
+class AnalyseMaker(Maker):
+    """Separations, coordination, binding modes; see `mscflow.tasks.analyse.analyse`."""
+
+    name: str = "analyse"
+    of: str = "as given"
+
+    @job(output_schema=Analysis)
+    def make(self, cluster: Cluster) -> Analysis:
+        """Return the `Analysis` of a cluster."""
+        return analyse(cluster, of=self.of)
+
+
+@dataclass
+class ExciteMaker(Maker):
+    """Vertical singlet excitations; see `mscflow.tasks.excite.excite`."""
+
+    name: str = "excite"
+    level: str | Level = "pbe/def2-svp"
+    nstates: int = 10
+
+    def estimate_s(self, cluster: Cluster) -> float:
+        """Return the rough wall time / s."""
+        return EXCITE_PER_ENERGY * parse_level(self.level).estimate(cluster).time_s
+
+    @job(output_schema=Excitations)
+    def make(self, cluster: Cluster) -> Excitations:
+        """Return the `Excitations` of a cluster."""
+        return excite(cluster, self.level, nstates=self.nstates)
+
+
+@dataclass
+class ExchangeMaker(Maker):
+    """Exchange energies of several ions, every distinct species computed once.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    ions
+        Incoming cations, e.g. ``("Zn2+", "Ga3+")``.
+    sites
+        ``"surface"``, ``"core"``, ``"all"`` or atom indices.
+    relax_maker
+        Relaxes every species; any Maker whose output has ``cluster`` and ``energy`` will do.
+    refine_maker
+        If given, energies are those of this Maker on the relaxed species.
+    """
+
+    name: str = "exchange"
+    ions: Sequence[str] = ("Zn2+",)
+    sites: Sites = "surface"
+    relax_maker: Maker = field(default_factory=RelaxMaker)
+    refine_maker: Maker | None = None
+
+    @job
+    def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
+        """Enumerate the reactions of a relaxed cluster and add one job per distinct species.
+
+        Parameters
+        ----------
+        cluster
+            The reactant.
+        relaxation
+            Its own result at the level of `relax_maker`; without it the reactant is computed as well.
+        """
+        reactions = [reaction for ion in self.ions for reaction in exchange(cluster, ion, self.sites)]
+        species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
+        jobs: list[Job] = []
+        results: dict[str, Any] = {}
+        for key, member in species.items():
+            relaxed = member
+            if relaxation is not None and key == cluster.hash:
+                results[key] = relaxation
+            else:
+                jobs.append(named(self.relax_maker, member))
+                results[key] = jobs[-1].output
+                relaxed = jobs[-1].output.cluster
+            if self.refine_maker is not None:
+                jobs.append(named(self.refine_maker, member, relaxed))
+                results[key] = jobs[-1].output
+        summary = collect_energies(reactions, results, parse_level(self.relax_maker.level).text)
+        summary.name = f"{self.name} energies"
+        summary.config.on_missing_references = OnMissing.NONE
+        return Response(replace=Flow([*jobs, summary], output=summary.output, name=self.name))
+
+
+def named(maker: Maker, cluster: Cluster, reference: Any = None) -> Job:
+    """Return the maker's job for a cluster, named after it, with its estimated time in the metadata.
+
+    Parameters
+    ----------
+    maker
+        One of the Makers above (another Maker gets no estimate).
+    cluster
+        What the job will work on, for name and estimate.
+    reference
+        What is passed to the job in place of `cluster`: an output of an earlier job.
+    """
+    made = maker.make(cluster if reference is None else reference)
+    made.name = f"{maker.name} {cluster.name or cluster.formula}"
+    if hasattr(maker, "estimate_s"):
+        made.update_metadata({"estimate_s": round(maker.estimate_s(cluster), 1)})
+    return made
+
+
+@job(output_schema=ExchangeEnergies)
+def collect_energies(
+    reactions: list[Reaction], results: dict[str, Any], geometry_level: str
+) -> ExchangeEnergies:
+    """Return the `ExchangeEnergies` of reactions from the results of their species."""
+    return collect(reactions, results, geometry_level)

@@ -1,0 +1,91 @@
+"""What every level of theory is: a value with a text form, a calculator and a cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from mscflow.cluster import Cluster
+
+
+class Estimate(BaseModel):
+    """Cost of one energy and gradient, known before anything runs.
+
+    Attributes
+    ----------
+    n_atoms
+        Number of atoms.
+    n_basis
+        Number of basis functions (0 where there is no basis).
+    memory_gib
+        Peak memory / GiB.
+    time_s
+        Rough wall time of one energy and forces / s on two cores.
+    route
+        How it is computed, e.g. ``"density fitting"``.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    n_atoms: int
+    n_basis: int = 0
+    memory_gib: float
+    time_s: float
+    route: str
+
+
+class Level(BaseModel, ABC):
+    """A level of theory: frozen, hashable, the same wherever it is written the same.
+
+    Subclasses add their settings as fields; every field that changes a result is part of the hash.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """Canonical text form, e.g. ``gfn2-xtb``."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """One phrase for a report: method, code, what it leaves out."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the class and all settings."""
+        return self._settings_hash()
+
+    def _settings_hash(self) -> str:
+        settings = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(f"{type(self).__name__} {settings}".encode()).hexdigest()
+
+    @abstractmethod
+    def require(self, cluster: Cluster) -> list[str]:
+        """Check that the level can represent the cluster; return warnings.
+
+        Raises
+        ------
+        InputError
+            If it cannot (an element is missing, a model file is absent, ...).
+        """
+
+    @abstractmethod
+    def calculator(self, cluster: Cluster) -> Calculator:
+        """Return an ASE calculator (eV, eV/Å) that knows the cluster's charge and multiplicity."""
+
+    @abstractmethod
+    def estimate(self, cluster: Cluster) -> Estimate:
+        """Return the cost of one energy and gradient of the cluster."""
+
+    def __str__(self) -> str:
+        """Return the canonical text form."""
+        return self.text

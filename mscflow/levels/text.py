@@ -1,0 +1,58 @@
+"""Text forms of levels: ``mace:msc-small``, ``gfn2-xtb``, ``pbe-d3bj/def2-svp``."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from mscflow.chemistry import suggest
+from mscflow.errors import InputError
+from mscflow.levels.base import Level
+from mscflow.levels.mace import MACE
+from mscflow.levels.pyscf import BASES, FUNCTIONALS, PySCF
+from mscflow.levels.xtb import XTB
+
+AnyLevel: TypeAlias = Annotated[MACE | XTB | PySCF, Field(discriminator="kind")]
+
+XTB_METHODS = {"gfn1-xtb": "GFN1-xTB", "gfn2-xtb": "GFN2-xTB"}
+DISPERSIONS = ("d3bj",)
+
+
+def parse_level(text: str | Level) -> Level:
+    """Return the level written as text; a level is returned as it is.
+
+    Parameters
+    ----------
+    text
+        ``mace:MODEL``, ``gfn1-xtb``, ``gfn2-xtb``, or ``XC[-d3bj]/BASIS`` such as ``pbe-d3bj/def2-svp``
+        (density-fitted, all bases of `BASES`) and ``pbe-d3bj/gth-dzvp-molopt-sr`` (multigrid).
+
+    Raises
+    ------
+    InputError
+        If the level is unknown; the nearest one is suggested.
+
+    Examples
+    --------
+    >>> parse_level("gfn2-xtb").text
+    'gfn2-xtb'
+    """
+    if isinstance(text, Level):
+        return text
+    word = text.strip()
+    kind, _, model = word.partition(":")
+    if kind.lower() == "mace" and model:
+        return MACE(model=model)
+    if word.lower() in XTB_METHODS:
+        return XTB(method=XTB_METHODS[word.lower()])  # type: ignore[arg-type]
+    method, slash, basis = word.lower().partition("/")
+    if not slash:
+        known = ["mace:msc-small", *XTB_METHODS, "pbe-d3bj/def2-svp", "pbe-d3bj/gth-dzvp-molopt-sr"]
+        raise InputError(f"unknown level {text!r}: {suggest(word, known)}")
+    xc, _, dispersion = method.rpartition("-") if method.endswith(DISPERSIONS) else (method, "", "")
+    if xc not in FUNCTIONALS:
+        raise InputError(f"unknown functional {xc!r} in level {text!r}: {suggest(xc, FUNCTIONALS)}")
+    if basis not in BASES:
+        raise InputError(f"unknown basis {basis!r} in level {text!r}: {suggest(basis, BASES)}")
+    return PySCF(xc=xc, basis=basis, dispersion=dispersion or None)

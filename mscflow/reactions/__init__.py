@@ -1,0 +1,1 @@
+"""Balanced reactions between clusters and their energies."""

@@ -1,0 +1,175 @@
+"""Reaction energies as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ase import units
+from pydantic import BaseModel, ConfigDict
+
+from mscflow.errors import CalculationError
+from mscflow.levels import AnyLevel
+from mscflow.reactions.reaction import Reaction
+from mscflow.tasks.document import Document, input_hash
+from mscflow.tasks.refine import Refinement
+from mscflow.tasks.relax import Relaxation
+
+
+class Species(BaseModel):
+    """One species of the reactions, computed once.
+
+    Attributes
+    ----------
+    name, formula
+        Names for people.
+    energy
+        Energy / eV.
+    converged
+        Whether its relaxation (and SCF) converged.
+    warnings
+        Its own warnings.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    formula: str
+    energy: float
+    converged: bool
+    warnings: list[str]
+
+
+class ReactionEnergy(BaseModel):
+    """Energy of one balanced reaction.
+
+    Attributes
+    ----------
+    label, equation, site
+        What is distinguished, the equation, and where.
+    ion, leaving
+        Incoming cation, binding modes of the leaving ligands.
+    energy
+        ΔE / eV, products minus reactants, electronic (no vibrations).
+    energy_kj_mol
+        The same / kJ/mol.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: str
+    equation: str
+    site: int | None
+    ion: str
+    leaving: list[str]
+    energy: float
+    energy_kj_mol: float
+
+
+class ExchangeEnergies(Document):
+    """Exchange energies of one cluster, every species at the same level.
+
+    Attributes
+    ----------
+    reactions
+        Sorted by ion, then by energy.
+    species
+        All species, the reactant first.
+    geometry_level, energy_level
+        Text forms of the levels of structures and energies.
+    level
+        Level of the energies.
+    level_description
+        A phrase for people.
+    failed
+        Species or reactions that could not be computed, and why.
+    """
+
+    reactions: list[ReactionEnergy]
+    species: list[Species]
+    geometry_level: str
+    energy_level: str
+    level: AnyLevel
+    level_description: str
+    failed: list[str]
+
+
+def collect(
+    reactions: Sequence[Reaction],
+    results: Mapping[str, Relaxation | Refinement | None],
+    geometry_level: str,
+) -> ExchangeEnergies:
+    """Turn energies of species into energies of reactions.
+
+    Parameters
+    ----------
+    reactions
+        Balanced reactions; their species are start structures.
+    results
+        Result of each species by `Cluster.hash` of its start structure; None where it failed.
+    geometry_level
+        Text form of the level of the structures.
+
+    Returns
+    -------
+    ExchangeEnergies
+        Reactions whose species are all known, sorted by ion and energy; the rest is listed as failed.
+
+    Raises
+    ------
+    CalculationError
+        If no species has a result, or the results are of different levels.
+    """
+    species = {cluster.hash: cluster for reaction in reactions for cluster, _ in reaction.species}
+    known = {key: result for key in species if (result := results.get(key)) is not None}
+    if not known:
+        raise CalculationError("no species of the reactions could be computed: see the jobs that failed")
+    levels = {result.level.hash: result.level for result in known.values()}
+    if len(levels) > 1:
+        texts = ", ".join(level.text for level in levels.values())
+        raise CalculationError(f"species at different levels cannot be combined: {texts}")
+    level = next(iter(levels.values()))
+    energies = {key: result.energy for key, result in known.items()}
+    done = [_reaction_energy(r, energies) for r in reactions if _complete(r, energies)]
+    warned = sorted(
+        f"{species[key].name}: {warning}" for key, result in known.items() for warning in result.warnings
+    )
+    return ExchangeEnergies(
+        input_hash=input_hash(
+            "exchange", list(species.values()), level, reactions=[r.equation for r in reactions]
+        ),
+        reactions=sorted(done, key=lambda row: (row.ion, row.energy)),
+        species=[
+            Species(
+                name=species[key].name,
+                formula=species[key].formula,
+                energy=result.energy,
+                converged=result.converged,
+                warnings=result.warnings,
+            )
+            for key, result in known.items()
+        ],
+        geometry_level=geometry_level,
+        energy_level=level.text,
+        level=level,
+        level_description=level.description,
+        failed=[f"{species[key].name}: not computed" for key in species if key not in known]
+        + [f"{r.label}: a species is missing" for r in reactions if not _complete(r, energies)],
+        warnings=warned,
+    )
+
+
+def _complete(reaction: Reaction, energies: Mapping[str, float]) -> bool:
+    return all(cluster.hash in energies for cluster, _ in reaction.species)
+
+
+def _reaction_energy(reaction: Reaction, energies: Mapping[str, float]) -> ReactionEnergy:
+    energy = reaction.energy(energies)
+    return ReactionEnergy(
+        label=reaction.label,
+        equation=reaction.equation,
+        site=reaction.site,
+        ion=reaction.tags["ion"],
+        leaving=list(reaction.tags["leaving"]),
+        energy=energy,
+        energy_kj_mol=energy * units.mol / units.kJ,
+    )

@@ -1,0 +1,136 @@
+"""Fit a MACE network to labelled files with mace-torch's own training code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ase import Atoms
+from ase.io import write
+
+from mscflow.errors import CalculationError
+from mscflow.train.labels import label_file, load
+from mscflow.train.recipe import Recipe
+from mscflow.train.starts import Start, starts
+
+VALID_EVERY = 12
+"""Every twelfth trajectory that is not held out validates the fit (learning rate, best epoch)."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames by purpose.
+
+    Parameters
+    ----------
+    train, valid
+        Frames the fit sees.
+    test
+        Frames of start structures the fit never sees.
+    """
+
+    train: list[Atoms]
+    valid: list[Atoms]
+    test: list[Atoms]
+
+
+def split(recipe: Recipe, labels: Path) -> Split:
+    """Divide the labelled frames by start structure: frames of one trajectory stay together."""
+    seen: list[Start] = []
+    parts: dict[str, list[Atoms]] = {"train": [], "valid": [], "test": []}
+    for start in starts(recipe):
+        if start.held_out:
+            part = "test"
+        else:
+            seen.append(start)
+            part = "valid" if len(seen) % VALID_EVERY == 0 else "train"
+        parts[part] += load(label_file(labels, start))
+    return Split(**parts)
+
+
+def fit(recipe: Recipe, labels: Path, directory: Path) -> Path:
+    """Train the network; a stopped run goes on from its last checkpoint.
+
+    Parameters
+    ----------
+    recipe
+        Network and seed.
+    labels
+        Directory of labelled files, complete.
+    directory
+        Where checkpoints, log and model go.
+
+    Returns
+    -------
+    Path
+        The trained model.
+
+    Raises
+    ------
+    CalculationError
+        If mace-torch's training ends with an error; the log is named.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    model = directory / f"{recipe.name}_stagetwo.model"
+    if model.exists():
+        return model
+    frames = split(recipe, labels)
+    for part, atoms in (("train", frames.train), ("valid", frames.valid)):
+        write(directory / f"{part}.extxyz", [_bare(a) for a in atoms], format="extxyz")
+    log = directory / "fit.log"
+    with log.open("a") as stream:
+        code = subprocess.run(  # noqa: S603 - our own interpreter and arguments, no shell
+            [sys.executable, "-m", "mace.cli.run_train", *_arguments(recipe, directory)],
+            cwd=directory,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+    if code or not model.exists():
+        raise CalculationError(f"the fit of {recipe.name} ended with code {code}: see {log}")
+    return model
+
+
+def _bare(atoms: Atoms) -> Atoms:
+    """Return a copy without calculator, so that only the ``REF_`` labels are written."""
+    frame = atoms.copy()
+    frame.calc = None
+    return frame
+
+
+def _arguments(recipe: Recipe, directory: Path) -> Sequence[str]:
+    network = recipe.network
+    options = {
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "work_dir": directory,
+        "train_file": directory / "train.extxyz",
+        "valid_file": directory / "valid.extxyz",
+        "energy_key": "REF_energy",
+        "forces_key": "REF_forces",
+        "E0s": "average",
+        "model": "MACE",
+        "num_channels": network.channels,
+        "max_L": network.max_l,
+        "max_ell": network.max_ell,
+        "correlation": network.correlation,
+        "r_max": network.r_max,
+        "batch_size": network.batch_size,
+        "valid_batch_size": 4 * network.batch_size,
+        "lr": network.lr,
+        "scheduler": "ExponentialLR",
+        "lr_scheduler_gamma": network.lr_decay,
+        "max_num_epochs": network.epochs,
+        "start_swa": network.stage_two,
+        "ema_decay": 0.99,
+        "default_dtype": "float32",
+        "device": "cpu",
+        "error_table": "PerAtomMAE",
+        "eval_interval": 2,
+        "plot": False,
+    }
+    flags = ["--swa", "--ema", "--amsgrad", "--restart_latest"]
+    return [f"--{key}={value}" for key, value in options.items()] + flags

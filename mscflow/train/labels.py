@@ -1,0 +1,140 @@
+"""Label configurations with the teacher: one file per trajectory, so that a stopped run goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+
+from mscflow.levels import parse_level
+from mscflow.train.recipe import Recipe, Sampling
+from mscflow.train.starts import Start, starts
+
+TIMESTEP_FS = 2.0
+HYDROGEN_MASS = 3.0
+FRICTION_PER_FS = 0.02
+
+
+def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Atoms]:
+    """Return labelled frames of one trajectory.
+
+    Parameters
+    ----------
+    start
+        Structure and seed.
+    sampling
+        How the trajectory is sampled.
+    calculator
+        The teacher.
+
+    Returns
+    -------
+    list of Atoms
+        Frames with ``info["REF_energy"]`` / eV and ``arrays["REF_forces"]`` / eV/Å.
+    """
+    frames = [_labelled(atoms, start) for atoms in _walk(start, sampling, calculator)]
+    return [f for f in frames if np.abs(f.arrays["REF_forces"]).max() < sampling.max_force]
+
+
+def _walk(start: Start, sampling: Sampling, calculator: Calculator) -> Iterator[Atoms]:
+    from ase.md.langevin import Langevin
+    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+    from ase.optimize import FIRE
+
+    rng = np.random.default_rng(start.seed)
+    atoms = start.cluster.to_ase()
+    atoms.calc = calculator
+    atoms.positions += rng.normal(scale=rng.choice(sampling.rattle), size=atoms.positions.shape)
+    relaxation = FIRE(atoms, logfile=None, maxstep=0.1)
+    for step, _ in enumerate(relaxation.irun(fmax=0.02, steps=sampling.relax_steps)):
+        if step % sampling.relax_every == 0:
+            yield atoms
+    relaxed = atoms.get_positions()
+    centre = relaxed.mean(axis=0)
+    for strain in sampling.strains:
+        atoms.positions = centre + strain * (relaxed - centre)
+        yield atoms
+    atoms.positions = relaxed
+    atoms.set_masses(
+        [HYDROGEN_MASS if s == "H" else m for s, m in zip(atoms.symbols, atoms.get_masses(), strict=True)]
+    )
+    temperature = float(rng.choice(sampling.temperatures))
+    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
+    dynamics = Langevin(
+        atoms,
+        TIMESTEP_FS * units.fs,
+        temperature_K=temperature,
+        friction=FRICTION_PER_FS / units.fs,
+        fixcm=False,
+        rng=rng,
+    )
+    for step, _ in enumerate(dynamics.irun(sampling.md_steps), start=1):
+        if step % sampling.md_every == 0:
+            yield atoms
+
+
+def _labelled(atoms: Atoms, start: Start) -> Atoms:
+    frame = Atoms(atoms.symbols, positions=atoms.positions)
+    frame.info.update(
+        REF_energy=float(atoms.get_potential_energy()), config_type=start.key.split("-shell")[0]
+    )
+    frame.arrays["REF_forces"] = atoms.get_forces().copy()
+    return frame
+
+
+def label(recipe: Recipe, directory: Path, n_workers: int = 1) -> list[Path]:
+    """Label every trajectory of a recipe; files that exist are kept.
+
+    Parameters
+    ----------
+    recipe
+        What to label.
+    directory
+        Where ``KEY.extxyz`` files go.
+    n_workers
+        Processes, one core each.
+
+    Returns
+    -------
+    list of Path
+        One file per start structure, in the order of `starts`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    todo = [start for start in starts(recipe) if not label_file(directory, start).exists()]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(max_workers=n_workers) as pool:
+        futures = {pool.submit(_label_one, recipe, start, directory): start for start in todo}
+        for n, future in enumerate(as_completed(futures), start=1):
+            print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
+    return [label_file(directory, start) for start in starts(recipe)]
+
+
+def _label_one(recipe: Recipe, start: Start, directory: Path) -> int:
+    calculator = parse_level(recipe.teacher).calculator(start.cluster)
+    frames = sample(start, recipe.sampling, calculator)
+    partial = directory / f".{start.key}.partial.extxyz"
+    write(partial, frames, format="extxyz")
+    partial.rename(label_file(directory, start))
+    return len(frames)
+
+
+def label_file(directory: Path, start: Start) -> Path:
+    """Return the path of the labelled frames of a start structure."""
+    return directory / f"{start.key}.extxyz"
+
+
+def load(path: Path) -> list[Atoms]:
+    """Return the labelled frames of one file, with a calculator that holds the labels."""
+    frames = read(path, index=":", format="extxyz")
+    for frame in frames:
+        frame.calc = SinglePointCalculator(
+            frame, energy=frame.info["REF_energy"], forces=frame.arrays["REF_forces"]
+        )
+    return frames

@@ -1,0 +1,140 @@
+"""Errors of a potential on what it never saw, against its teacher."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from mscflow.builder import build
+from mscflow.cluster import Cluster
+from mscflow.levels import Level
+from mscflow.reactions.exchange import exchange
+from mscflow.tasks.relax import relax
+from mscflow.topology import topology
+
+EXCHANGE_IONS = ("Zn2+", "Ga3+", "Cd2+")
+
+
+@dataclass(frozen=True)
+class FrameErrors:
+    """Errors over labelled frames.
+
+    Parameters
+    ----------
+    n_frames
+        Number of frames.
+    force_mae
+        Mean absolute error of force components / meV/Å.
+    force_mean
+        Mean absolute force component of the labels / meV/Å.
+    energy_mae
+        Mean absolute error of the energy per atom / meV.
+    """
+
+    n_frames: int
+    force_mae: float
+    force_mean: float
+    energy_mae: float
+
+
+def frame_errors(frames: Sequence[Atoms], calculator: Calculator) -> dict[str, FrameErrors]:
+    """Return the errors on labelled frames per family (``config_type``) and for ``all``."""
+    rows: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = defaultdict(list)
+    for frame in frames:
+        atoms = Atoms(frame.symbols, positions=frame.positions)
+        atoms.calc = calculator
+        reference = frame.arrays["REF_forces"]
+        error = atoms.get_forces() - reference
+        energy = abs(atoms.get_potential_energy() - frame.info["REF_energy"]) / len(atoms)
+        for family in (frame.info["config_type"], "all"):
+            rows[family].append((error, reference, energy))
+    return {family: _summary(row) for family, row in sorted(rows.items())}
+
+
+def _summary(rows: list[tuple[np.ndarray, np.ndarray, float]]) -> FrameErrors:
+    return FrameErrors(
+        n_frames=len(rows),
+        force_mae=1000 * float(np.mean(np.abs(np.concatenate([error for error, _, _ in rows])))),
+        force_mean=1000 * float(np.mean(np.abs(np.concatenate([label for _, label, _ in rows])))),
+        energy_mae=1000 * float(np.mean([energy for _, _, energy in rows])),
+    )
+
+
+@dataclass(frozen=True)
+class StructureErrors:
+    """A structure relaxed with the model compared with the teacher's own minimum.
+
+    Parameters
+    ----------
+    name
+        The structure.
+    core_bond
+        Largest and mean deviation of metal–anion bonds / Å.
+    separation
+        Mean deviation of metal–metal separations / Å.
+    kept
+        Whether every core bond and ligand stayed.
+    """
+
+    name: str
+    core_bond: tuple[float, float]
+    separation: float
+    kept: bool
+
+
+def structure_errors(start: Cluster, model: Level, teacher: Level, fmax: float = 0.02) -> StructureErrors:
+    """Relax with the teacher, then with the model from the teacher's minimum, and compare."""
+    reference = relax(start, teacher, fmax=fmax).cluster
+    relaxation = relax(reference, model, fmax=fmax)
+    before, after = (c.positions for c in (reference, relaxation.cluster))
+    graph = topology(reference)
+    bonds = np.array([edge for edge in graph.graph.edges if set(edge) & set(graph.core_anions)])
+    metals = np.array(graph.metals)
+    pairs = np.array([(i, j) for i in metals for j in metals if i < j])
+    bond_error = np.abs(_lengths(after, bonds) - _lengths(before, bonds))
+    pair_error = np.abs(_lengths(after, pairs) - _lengths(before, pairs))
+    broken = any("broken" in w or "left" in w or "reacted" in w for w in relaxation.warnings)
+    return StructureErrors(
+        start.name, (float(bond_error.max()), float(bond_error.mean())), float(pair_error.mean()), not broken
+    )
+
+
+def _lengths(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
+
+
+@dataclass(frozen=True)
+class ExchangeErrors:
+    """One exchange reaction at both levels.
+
+    Parameters
+    ----------
+    label
+        The reaction.
+    model, teacher
+        Reaction energies / eV, every species relaxed at its own level.
+    """
+
+    label: str
+    model: float
+    teacher: float
+
+
+def exchange_errors(model: Level, teacher: Level, fmax: float = 0.02) -> list[ExchangeErrors]:
+    """Compare the exchange energies of In4P(O2CH)9 for every distinct site and leaving ligand."""
+    cluster = relax(build("In4P"), teacher, fmax=fmax).cluster
+    reactions = [r for ion in EXCHANGE_IONS for r in exchange(cluster, ion)]
+    species = {c.hash: c for r in reactions for c, _ in r.species}
+    energies = {
+        level.text: {key: relax(c, level, fmax=fmax).energy for key, c in species.items()}
+        for level in (model, teacher)
+    }
+    return [
+        ExchangeErrors(r.label, r.energy(energies[model.text]), r.energy(energies[teacher.text]))
+        for r in reactions
+    ]

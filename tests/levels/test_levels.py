@@ -1,0 +1,87 @@
+"""A level is a value: its text form, its hash and its cost are known before anything runs."""
+
+import pytest
+
+from mscflow.builder import build, precursor
+from mscflow.errors import InputError
+from mscflow.levels import MACE, parse_level
+from mscflow.levels.registry import file_checksum, shipped_models
+
+TEXTS = [
+    "mace:msc-small",
+    "gfn1-xtb",
+    "gfn2-xtb",
+    "pbe/def2-svp",
+    "pbe-d3bj/def2-svp",
+    "pbe0-d3bj/def2-tzvp",
+    "b3lyp/def2-svp",
+    "pbe-d3bj/gth-dzvp-molopt-sr",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_forms_round_trip(text):
+    level = parse_level(text)
+    assert level.text == text
+    assert parse_level(level.text).hash == level.hash
+    assert type(level).model_validate(level.model_dump()) == level
+
+
+def test_hashes_differ():
+    assert len({parse_level(text).hash for text in TEXTS}) == len(TEXTS)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_cost_is_estimated_before_anything_runs(text):
+    estimate = parse_level(text).estimate(build("In4P"))
+    assert estimate.n_atoms == 41
+    assert estimate.time_s > 0
+    assert 0 < estimate.memory_gib < 24
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gfn2", "did you mean 'gfn2-xtb'"),
+        ("pbe", "unknown level 'pbe'"),
+        ("pbee/def2-svp", "unknown functional 'pbee'.*did you mean 'pbe'"),
+        ("pbe/def2-svpp", "unknown basis 'def2-svpp'.*did you mean 'def2-svp'"),
+    ],
+)
+def test_unknown_levels_are_refused_with_the_nearest_one(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_level(text)
+
+
+def test_elements_the_model_never_saw_are_refused():
+    with pytest.raises(InputError, match="was not trained on Mn"):
+        MACE().require(precursor("Mn2+"))
+
+
+def test_ignored_charge_is_a_warning():
+    cation = precursor("Zn2+").replace(charge=1, multiplicity=2)
+    assert "ignores charge 1" in MACE().require(cation)[0]
+
+
+def test_shipped_models_have_the_recorded_checksum_and_size():
+    for record in shipped_models().values():
+        assert file_checksum(record.path) == record.sha256
+        assert record.path.stat().st_size < 5e6
+
+
+def test_unknown_model_files_load_only_when_trusted(tmp_path):
+    path = tmp_path / "copy.model"
+    path.write_bytes(shipped_models()["msc-small"].path.read_bytes())
+    cluster = precursor("Zn2+")
+    with pytest.raises(InputError, match="pass --trust"):
+        MACE(model=str(path)).calculator(cluster)
+    trusted = MACE(model=str(path), trusted_sha256=file_checksum(path))
+    assert trusted.calculator(cluster) is not None
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(InputError, match="expected"):
+        trusted.calculator(cluster)
+
+
+def test_a_model_that_does_not_exist_is_refused():
+    with pytest.raises(InputError, match="unknown model 'msc-smal': did you mean 'msc-small'"):
+        MACE(model="msc-smal").require(precursor("Zn2+"))

@@ -1,0 +1,103 @@
+"""Every generated reaction balances, and symmetry decides how many there are."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from mscflow.builder import build, precursor
+from mscflow.builder.tetrahedron import ALL_EDGES, capped_tetrahedron
+from mscflow.chemistry import IONS
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.reactions.exchange import exchange
+from mscflow.reactions.reaction import Reaction
+from mscflow.topology import topology
+
+
+@pytest.mark.parametrize("ion", [ion for ion in IONS if ion != "In3+"])
+@pytest.mark.parametrize("ligand", ["formate", "acetate"])
+def test_every_ion_balances_and_keeps_the_cluster_neutral(ion, ligand):
+    reactions = exchange(build("In4P", ligand), ion)
+    assert reactions
+    for reaction in reactions:
+        assert not reaction.imbalance()
+        product = reaction.species[2][0]
+        assert topology(product).charge_balance.difference == 0
+        assert product.multiplicity == IONS[ion].multiplicity
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(3, 6), st.sampled_from(["Zn2+", "Ga3+", "Cu+"]))
+def test_random_shells_balance_and_do_not_depend_on_order_or_orientation(seed, n_bridging, ion):
+    rng = np.random.default_rng(seed)
+    edges = [ALL_EDGES[i] for i in rng.permutation(6)[:n_bridging]]
+    corners = rng.permutation([0, 1, 2, 3, 0, 1, 2, 3])[: 9 - n_bridging].tolist()
+    cluster = capped_tetrahedron(bridged=sorted(edges), chelated=corners)
+    order = rng.permutation(len(cluster))
+    turned = cluster.replace(positions=cluster.positions @ Rotation.from_euler("xyz", [1, 2, 3]).as_matrix())
+    first, second = exchange(cluster, ion), exchange(turned.select(order), ion)
+    assert all(not r.imbalance() for r in first + second)
+    assert sorted(map(fingerprint, first)) == sorted(map(fingerprint, second))
+
+
+def fingerprint(reaction: Reaction) -> str:
+    """A permutation-invariant name of the product."""
+    return nx.weisfeiler_lehman_graph_hash(
+        topology(reaction.species[2][0]).graph, node_attr="symbol", iterations=6
+    )
+
+
+def test_isovalent_exchange_has_one_reaction_per_orbit_of_cations():
+    # Three chelated corners are equivalent, the fourth is alone.
+    assert len(exchange(build("In4P"), "Ga3+")) == 2
+
+
+def test_aliovalent_exchange_searches_the_leaving_ligand():
+    labels = [r.label for r in exchange(build("In4P"), "Zn2+")]
+    # The bare corner loses a bridge; a chelated one loses its chelate or one of two kinds of bridge.
+    assert len(labels) == 4
+    assert sum("terminal" in label for label in labels) == 1
+
+
+def test_two_ligands_leave_with_a_monovalent_ion():
+    reaction = exchange(build("In4P"), "Ag+")[0]
+    assert len(reaction.tags["leaving"]) == 2
+    assert reaction.species[2][0].composition["C"] == 7
+
+
+def test_sites_can_be_chosen():
+    cluster = build("In4P")
+    assert {r.site for r in exchange(cluster, "Ga3+", sites=[3])} == {3}
+    assert exchange(cluster, "Ga3+", sites="core") == []
+    with pytest.raises(InputError, match="site 0 is not a cation"):
+        exchange(cluster, "Ga3+", sites=[0])
+
+
+def test_an_ion_of_higher_charge_and_an_unknown_one_are_refused():
+    with pytest.raises(InputError, match="more ligand"):
+        exchange(precursor("Cd2+"), "Ga3+")
+    with pytest.raises(InputError, match=r"unknown ion 'Zn3\+': did you mean 'Zn2\+'"):
+        exchange(build("In4P"), "Zn3+")
+
+
+def test_unbalanced_reactions_are_refused():
+    one, two = precursor("Zn2+"), precursor("In3+")
+    with pytest.raises(InputError, match="does not balance: .*In"):
+        Reaction(((one, -1), (two, 1)))
+    helium = Cluster(("He",), np.zeros((1, 3)))
+    with pytest.raises(InputError, match="charge"):
+        Reaction(((helium, -1), (helium.replace(charge=2), 1)))
+
+
+def test_energy_is_products_minus_reactants():
+    a = Cluster(("He",), np.zeros((1, 3)), name="a")
+    b = Cluster(("He", "He"), np.array([[0, 0, 0], [0, 0, 3.0]]), name="b")
+    reaction = Reaction(((a, -2), (b, 1)))
+    assert reaction.energy({a.hash: 1.0, b.hash: 1.5}) == pytest.approx(-0.5)
+    assert reaction.equation == "2 a → b"
+    with pytest.raises(InputError, match="no energy for b"):
+        reaction.energy({a.hash: 1.0})
+    assert Reaction.from_dict(reaction.as_dict()).equation == reaction.equation

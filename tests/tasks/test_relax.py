@@ -1,0 +1,108 @@
+"""A relaxation ends in a minimum of its level and says what happened on the way."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from mscflow.builder import build, precursor
+from mscflow.errors import InputError
+from mscflow.levels import MACE, XTB
+from mscflow.tasks.relax import bond_changes, relax
+from mscflow.topology import topology
+
+LEVELS = ["gfn2-xtb", "mace:msc-small"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_relaxed_precursors_are_minima(level):
+    start = precursor("In3+")
+    result = relax(start, level, fmax=0.02)
+    assert result.converged
+    assert result.max_force < 0.02
+    assert result.energy < result.energies[0]
+    assert not result.warnings
+    displaced = result.cluster.replace(
+        positions=result.cluster.positions + np.random.default_rng(0).normal(scale=0.02, size=(13, 3))
+    )
+    atoms = displaced.to_ase()
+    atoms.calc = result.level.calculator(displaced)
+    assert atoms.get_potential_energy() > result.energy
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_forces_are_the_gradient_of_the_energy(level):
+    from mscflow.levels import parse_level
+
+    cluster = precursor("Zn2+")
+    atoms = cluster.to_ase()
+    atoms.calc = parse_level(level).calculator(cluster)
+    forces = atoms.get_forces()
+    step = 1e-3
+    for atom, axis in ((0, 0), (1, 2), (3, 1)):
+        energies = []
+        for sign in (1, -1):
+            atoms.positions = cluster.positions
+            atoms.positions[atom, axis] += sign * step
+            energies.append(atoms.get_potential_energy())
+        assert forces[atom, axis] == pytest.approx((energies[1] - energies[0]) / (2 * step), abs=2e-3)
+
+
+def test_energy_does_not_depend_on_orientation_or_order():
+    cluster = build("In4P")
+    level = MACE()
+    order = np.random.default_rng(1).permutation(len(cluster))
+    turned = cluster.replace(positions=cluster.positions @ Rotation.random(random_state=2).as_matrix())
+    energies = []
+    for c in (cluster, turned.select(order)):
+        atoms = c.to_ase()
+        atoms.calc = level.calculator(c)
+        energies.append(atoms.get_potential_energy())
+    assert energies[0] == pytest.approx(energies[1], abs=1e-6)
+
+
+def test_charge_and_multiplicity_reach_the_calculator():
+    cluster = precursor("Zn2+")
+    cation = cluster.replace(charge=1, multiplicity=2)
+    energies = []
+    for c in (cluster, cation):
+        atoms = c.to_ase()
+        atoms.calc = XTB().calculator(c)
+        energies.append(atoms.get_potential_energy())
+    assert energies[1] - energies[0] > 5.0  # an ionisation energy / eV
+
+
+def test_the_shipped_model_agrees_with_its_teacher_on_in4p():
+    teacher = relax(build("In4P"), "gfn2-xtb", fmax=0.05)
+    student = relax(teacher.cluster, "mace:msc-small", fmax=0.05)
+    graph = topology(teacher.cluster)
+    assert not bond_changes(teacher.cluster, student.cluster)
+    for metal in graph.metals:
+        bonds = [np.linalg.norm(c.positions[metal] - c.positions[0]) for c in (teacher.cluster, student.cluster)]
+        assert bonds[0] == pytest.approx(bonds[1], abs=0.05)
+
+
+def test_an_unfinished_relaxation_says_so():
+    result = relax(build("In4P"), "gfn2-xtb", max_steps=2)
+    assert not result.converged
+    assert "not converged" in result.warnings[0]
+
+
+def test_broken_bonds_and_lost_ligands_are_noticed():
+    cluster = build("In4P")
+    apart = cluster.positions.copy()
+    apart[1] += 3.0 * apart[1] / np.linalg.norm(apart[1])
+    assert "core bonds broken: P0–In1" in bond_changes(cluster, cluster.replace(positions=apart))[0]
+    gone = cluster.positions.copy()
+    gone[-4:] *= 3.0
+    assert bond_changes(cluster, cluster.replace(positions=gone)) == ["1 ligand(s) left the cluster"]
+
+
+@pytest.mark.parametrize("fmax", [0.0, -1.0, float("nan")])
+def test_a_threshold_must_be_positive(fmax):
+    with pytest.raises(InputError, match="fmax must be positive"):
+        relax(precursor("Zn2+"), "gfn2-xtb", fmax=fmax)
+
+
+def test_the_same_input_gives_the_same_document():
+    first, second = (relax(precursor("Zn2+"), "gfn2-xtb") for _ in range(2))
+    assert first.model_dump(exclude={"wall_time_s"}) == second.model_dump(exclude={"wall_time_s"})

@@ -1,0 +1,73 @@
+"""A campaign file is checked before anything runs; every refusal is one line that says what is right."""
+
+from pathlib import Path
+
+import pytest
+
+from mscflow.campaign import load_campaign, parse_campaign
+from mscflow.errors import InputError
+
+GOOD = "name: x\nstructure: {build: In4P}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "line 1.*YAML syntax"),
+        ("- a\n- b\n", "a campaign is a mapping"),
+        ("", "a campaign is a mapping"),
+        ("structure: {build: In4P}\n", "'name' is missing"),
+        (GOOD + "relx: {}\n", "unknown key 'relx': did you mean 'relax'"),
+        (GOOD + "relax: {fmx: 0.1}\n", "unknown key 'relax.fmx': did you mean 'fmax'"),
+        (GOOD + "relax: {fmax: -0.1}\n", "relax.fmax: .*greater than 0.*-0.1"),
+        (GOOD + "relax: {level: gfn3-xtb}\n", "relax.level: unknown level 'gfn3-xtb': did you mean 'gfn"),
+        (GOOD + "refine: {level: pbe/def2-sv}\n", "unknown basis 'def2-sv'.*did you mean 'def2-svp'"),
+        (GOOD + "refine: {level: gfn2-xtb}\n", "a DFT level"),
+        (GOOD + "exchange: {ions: [Zn]}\n", r"unknown ion 'Zn': did you mean 'Zn2\+'"),
+        (GOOD + "exchange: {ions: []}\n", "exchange.ions"),
+        (
+            GOOD + "exchange: {ions: [Zn2+], sites: srface}\n",
+            "exchange.sites: must be one of surface, core, all",
+        ),
+        (GOOD.replace("In4P", "In4Q"), "structure.build: unknown cluster 'In4Q': did you mean 'In4P'"),
+        (GOOD.replace("In4P", "In4P, ligand: formiate"), "unknown ligand 'formiate': did you mean 'formate'"),
+        (GOOD.replace("build: In4P", "build: In4P, file: a.xyz"), "exactly one of 'build'"),
+        (GOOD.replace("build: In4P", "build: In4P, charge: 1"), "belong to 'file'"),
+        (GOOD.replace("name: x", "name: ../x"), "name: "),
+    ],
+)
+def test_bad_campaigns(text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        parse_campaign(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml: no such file"):
+        load_campaign(tmp_path / "none.yaml")
+
+
+def test_the_flow_has_a_job_for_every_part():
+    campaign = load_campaign(Path("inputs/quickstart.yaml"))
+    flow = campaign.flow(campaign.cluster())
+    assert [job.name.split()[0] for job in flow.jobs] == [
+        "structure",
+        "relax",
+        "analyse",
+        "exchange",
+        "refine",
+        "excite",
+    ]
+
+
+def test_structure_files_are_relative_to_the_campaign(tmp_path):
+    (tmp_path / "he.xyz").write_text("1\n\nHe 0 0 0\n")
+    campaign = parse_campaign("name: x\nstructure: {file: he.xyz}\n")
+    assert campaign.cluster(tmp_path).formula == "He"
+
+
+def test_levels_that_cannot_represent_the_cluster_are_refused(tmp_path):
+    (tmp_path / "he.xyz").write_text("1\n\nHe 0 0 0\n")
+    campaign = parse_campaign("name: x\nstructure: {file: he.xyz}\nrelax: {level: 'mace:msc-small'}\n")
+    with pytest.raises(InputError, match="was not trained on He"):
+        campaign.require(campaign.cluster(tmp_path))

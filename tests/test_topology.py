@@ -1,0 +1,69 @@
+"""Roles, ligands and charges are derived from the atoms alone."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from ase.build import molecule
+from scipy.spatial.transform import Rotation
+
+from mscflow.builder import CATALOGUE, LIGANDS, build
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.topology import Role, require_charge_balance, topology
+
+
+@pytest.mark.parametrize("ligand", LIGANDS)
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_built_cluster_is_neutral_with_whole_ligands(name, ligand):
+    graph = topology(build(name, ligand))
+    assert graph.charge_balance.difference == 0
+    assert all(lig.charge == -1 and len(lig.donors) == 2 for lig in graph.ligands)
+    assert graph.fragments == graph.ligands
+
+
+def test_in4p_has_six_bridging_and_three_chelating_formates():
+    graph = topology(build("In4P"))
+    assert [len(lig.metals) for lig in graph.ligands] == [2] * 6 + [1] * 3
+    assert graph.roles.count(Role.SURFACE_CATION) == 4
+    assert graph.roles.count(Role.CORE_ANION) == 1
+    assert graph.roles.count(Role.LIGAND) == 36
+
+
+def test_topology_does_not_depend_on_orientation_or_order():
+    cluster = build("In4P")
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(cluster))
+    turned = cluster.positions @ Rotation.random(random_state=1).as_matrix().T + [3.0, -1.0, 2.0]
+    moved = topology(cluster.replace(positions=turned).select(order))
+    graph = topology(cluster)
+    inverse = {int(old): new for new, old in enumerate(order)}
+    assert nx.utils.graphs_equal(nx.relabel_nodes(graph.graph, inverse), moved.graph)
+    assert [graph.roles[i] for i in order] == list(moved.roles)
+
+
+@pytest.mark.parametrize(("name", "charge"), [("HCOOH", 0), ("NH3", 0), ("PH3", 0), ("CH3SH", 0), ("H2O", 0)])
+def test_free_molecules_are_neutral(name, charge):
+    graph = topology(Cluster.from_ase(molecule(name)))
+    assert graph.charge_balance.expected == charge
+    assert set(graph.roles) == {Role.FREE}
+
+
+def test_a_missing_ligand_shows_in_the_charge_balance():
+    cluster = build("In4P")
+    lost = topology(cluster).ligands[0]
+    rest = [i for i in range(len(cluster)) if i not in lost.atoms]
+    cation = cluster.select(rest, charge=1)
+    assert topology(cation).charge_balance.difference == 0
+    with pytest.raises(InputError, match=r"difference -2"):
+        require_charge_balance(cluster.select(rest, charge=-1))
+
+
+def test_halides_and_amines_have_their_charges():
+    symbols = ("Cd", "Cl", "Cl", "N", "H", "H", "H")
+    ammonia = np.array([[0, 0, 2.3], [0.94, 0, 2.65], [-0.47, 0.81, 2.65], [-0.47, -0.81, 2.65]])
+    cluster = Cluster(symbols, np.vstack([[[0, 0, 0], [2.2, 0, -0.8], [-2.2, 0, -0.8]], ammonia]))
+    assert [(lig.formula, lig.charge) for lig in topology(cluster).ligands] == [
+        ("Cl", -1),
+        ("Cl", -1),
+        ("H3N", 0),
+    ]
