@@ -1,0 +1,276 @@
+"""The journal of a run: every job, its state and its outputs, in the run's SQLite file.
+
+The driver is the only writer. What a finished job wrote, its new state and the jobs it asked for are one
+transaction, so that a run can be killed at any moment and resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from bson import json_util
+
+from mscflow.errors import StoreError
+from mscflow.store import open_database, transaction, upsert
+
+
+class State(StrEnum):
+    """State of a job: skipped after a parent that failed, stopped at the wish of a parent that is done."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One job of a run.
+
+    Parameters
+    ----------
+    uuid, index, name
+        Identity in jobflow's sense.
+    state
+        Where it stands.
+    parents
+        uuids it waits for.
+    metadata
+        The job's metadata.
+    tolerant
+        Whether it runs although a parent failed (``on_missing_references`` other than ``error``).
+    started, ended
+        Times / s since the epoch.
+    n_attempts, n_completions
+        How often it was started, and how often a result was committed.
+    error
+        Traceback or reason of a failure.
+    host
+        Machine of the last attempt.
+    stop
+        ``children`` or ``jobflow`` where its `Response` asked to stop these, else empty.
+    number
+        Position in the run.
+    """
+
+    uuid: str
+    index: int
+    name: str
+    state: State
+    parents: tuple[str, ...]
+    metadata: dict[str, Any]
+    tolerant: bool
+    started: float | None
+    ended: float | None
+    n_attempts: int
+    n_completions: int
+    error: str
+    host: str
+    stop: str
+    number: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """uuid and index."""
+        return self.uuid, self.index
+
+    @property
+    def wall_time_s(self) -> float | None:
+        """Wall time of the last attempt / s."""
+        return self.ended - self.started if self.started is not None and self.ended is not None else None
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be added.
+
+    Parameters
+    ----------
+    uuid, index, name, parents, metadata, tolerant
+        As in `JobRow`.
+    text
+        The job as JSON.
+    """
+
+    uuid: str
+    index: int
+    name: str
+    parents: tuple[str, ...]
+    metadata: dict[str, Any]
+    tolerant: bool
+    text: str
+
+
+_COLUMNS = (
+    "uuid, idx, name, state, parents, metadata, tolerant, started, ended, n_attempts, n_completions, "
+    "error, host, stop, number"
+)
+_CREATE = f"""
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY, uuid TEXT NOT NULL, idx INTEGER NOT NULL, name TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT '{State.WAITING}', parents TEXT NOT NULL, metadata TEXT NOT NULL,
+    tolerant INTEGER NOT NULL, started REAL, ended REAL, n_attempts INTEGER NOT NULL DEFAULT 0,
+    n_completions INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', host TEXT NOT NULL DEFAULT '',
+    stop TEXT NOT NULL DEFAULT '', job TEXT NOT NULL, UNIQUE (uuid, idx))
+"""
+
+
+class Journal:
+    """The job table of a run.
+
+    Parameters
+    ----------
+    path
+        The run's SQLite file; made where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = open_database(path)
+        with self._transaction() as connection:
+            connection.execute(_CREATE)
+            connection.execute("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _transaction(self) -> transaction:
+        return transaction(self._connection, self.path)
+
+    def meta(self) -> dict[str, str]:
+        """Return facts of the run: campaign, hash, times."""
+        return dict(self._connection.execute("SELECT key, value FROM meta"))
+
+    def begin(self, meta: dict[str, str], jobs: Sequence[NewJob]) -> None:
+        """Record a run and all its jobs before any of them runs."""
+        with self._transaction() as connection:
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            self._add(jobs)
+
+    def rows(self, after: int = 0) -> list[JobRow]:
+        """Return the jobs with a number larger than `after`, in order."""
+        query = f"SELECT {_COLUMNS} FROM jobs WHERE number > ? ORDER BY number"  # noqa: S608 - our columns
+        return [_row(values) for values in self._connection.execute(query, [after])]
+
+    def row(self, key: tuple[str, int]) -> JobRow:
+        """Return one job."""
+        query = f"SELECT {_COLUMNS} FROM jobs WHERE uuid=? AND idx=?"  # noqa: S608 - our columns
+        return _row(self._connection.execute(query, key).fetchone())
+
+    def text(self, key: tuple[str, int]) -> str:
+        """Return a job as JSON."""
+        found = self._connection.execute("SELECT job FROM jobs WHERE uuid=? AND idx=?", key).fetchone()
+        if found is None:
+            raise StoreError(f"{self.path}: no job {key[0]} with index {key[1]}")
+        return found[0]
+
+    def outputs(self, uuids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the output documents of jobs."""
+        return [
+            json_util.loads(text)
+            for uuid in uuids
+            for (text,) in self._connection.execute("SELECT document FROM outputs WHERE uuid=? ORDER BY idx", [uuid])
+        ]
+
+    def blobs(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return large objects by their key."""
+        return [
+            json_util.loads(text)
+            for key in keys
+            for (text,) in self._connection.execute("SELECT document FROM data WHERE blob=?", [key])
+        ]
+
+    def start(self, key: tuple[str, int]) -> None:
+        """Record that a job is being run."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state=?, started=?, ended=NULL, error='', host=?, n_attempts=n_attempts+1 "
+                "WHERE uuid=? AND idx=?",
+                (State.RUNNING, time.time(), os.uname().nodename, *key),
+            )
+
+    def finish(
+        self,
+        key: tuple[str, int],
+        documents: dict[str, list[dict[str, Any]]],
+        added: Sequence[NewJob],
+        detour: Sequence[str] = (),
+        stop: str = "",
+    ) -> None:
+        """Commit a finished job: its documents, its state and the jobs it asked for, all or nothing.
+
+        Parameters
+        ----------
+        key
+            The job.
+        documents
+            What it wrote, per collection.
+        added
+            Jobs of its `Response`.
+        detour
+            uuids of those for which the job's own children must wait.
+        stop
+            What its `Response` stops: ``children``, ``jobflow`` or nothing.
+        """
+        with self._transaction() as connection:
+            for collection, members in documents.items():
+                upsert(connection, collection, members)
+            connection.execute(
+                "UPDATE jobs SET state=?, ended=?, stop=?, n_completions=n_completions+1 WHERE uuid=? AND idx=?",
+                (State.DONE, time.time(), stop, *key),
+            )
+            if detour:
+                self._delay_children(key[0], detour)
+            self._add(added)
+
+    def settle(self, key: tuple[str, int], state: State, reason: str) -> None:
+        """Record that a job failed or is skipped, and why."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state=?, ended=?, error=? WHERE uuid=? AND idx=?",
+                (state, time.time(), reason, *key),
+            )
+
+    def reopen(self) -> None:
+        """Make every job that was interrupted, failed or was skipped wait again."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state=?, error='', ended=NULL WHERE state NOT IN (?, ?)",
+                (State.WAITING, State.DONE, State.STOPPED),
+            )
+
+    def _add(self, jobs: Sequence[NewJob]) -> None:
+        self._connection.executemany(
+            "INSERT INTO jobs (uuid, idx, name, parents, metadata, tolerant, job) VALUES (?,?,?,?,?,?,?)",
+            [
+                (j.uuid, j.index, j.name, json.dumps(j.parents), json_util.dumps(j.metadata), j.tolerant, j.text)
+                for j in jobs
+            ],
+        )
+
+    def _delay_children(self, uuid: str, detour: Sequence[str]) -> None:
+        waiting = self._connection.execute("SELECT number, parents FROM jobs WHERE state=?", [State.WAITING])
+        for number, text in waiting.fetchall():
+            parents = json.loads(text)
+            if uuid in parents:
+                more = json.dumps([*parents, *detour])
+                self._connection.execute("UPDATE jobs SET parents=? WHERE number=?", (more, number))
+
+
+def _row(values: tuple[Any, ...]) -> JobRow:
+    fields = list(values)
+    fields[3] = State(fields[3])
+    fields[4] = tuple(json.loads(fields[4]))
+    fields[5] = json_util.loads(fields[5])
+    fields[6] = bool(fields[6])
+    return JobRow(*fields)

@@ -1,0 +1,132 @@
+"""A process that runs jobs: ``python -m mscflow.executors.worker``, spoken to over its standard streams.
+
+It never opens the run's store. A message brings the job and the documents it refers to; the answer brings
+the documents it wrote and what its `Response` asks for. Messages are JSON with a length in front.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import struct
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, BinaryIO
+
+PARENT_CHECK_S = 0.5
+FLOWS = ("replace", "detour", "addition")
+"""Fields of a `Response` that bring new jobs."""
+
+
+def send(stream: BinaryIO, message: dict[str, Any]) -> None:
+    """Write one message."""
+    from bson import json_util
+
+    data = json_util.dumps(message).encode()
+    stream.write(struct.pack("<Q", len(data)) + data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> dict[str, Any] | None:
+    """Read one message; None at the end of the stream."""
+    from bson import json_util
+
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    (length,) = struct.unpack("<Q", head)
+    data = stream.read(length)
+    return json_util.loads(data) if len(data) == length else None
+
+
+def run_job(message: dict[str, Any]) -> dict[str, Any]:
+    """Run one job.
+
+    Parameters
+    ----------
+    message
+        ``job``: the job as JSON text; ``documents``: documents per collection that it may refer to.
+
+    Returns
+    -------
+    dict
+        ``documents`` written per collection, ``response``: new flows as JSON text and stop commands; or
+        ``error``: the traceback.
+    """
+    from jobflow import JobStore
+    from maggma.stores import MemoryStore
+    from monty.json import MontyDecoder, MontyEncoder
+
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    stores = {"outputs": store.docs_store, "data": store.additional_stores["data"]}
+    given: dict[str, list[dict]] = message["documents"]
+    for name, documents in given.items():
+        if documents:
+            stores[name].update(documents, key=["uuid", "index"] if name == "outputs" else "blob_uuid")
+    try:
+        job = json.loads(message["job"], cls=MontyDecoder)
+        response = job.run(store=store)
+        asked = {"stop_children": response.stop_children, "stop_jobflow": response.stop_jobflow}
+        flows = {
+            field: json.dumps(getattr(response, field), cls=MontyEncoder)
+            for field in FLOWS
+            if getattr(response, field) is not None
+        }
+    except Exception:  # noqa: BLE001 - whatever a job raises is its result
+        return {"error": traceback.format_exc()}
+    written = {
+        "outputs": list(stores["outputs"].query({"uuid": job.uuid, "index": job.index})),
+        "data": list(stores["data"].query({"job_uuid": job.uuid, "job_index": job.index})),
+    }
+    for documents in written.values():
+        for document in documents:
+            document.pop("_id", None)
+    return {"documents": written, "response": {**asked, **flows}}
+
+
+def main() -> None:
+    """Serve jobs until the driver closes the stream or dies."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # what a job prints must not mix with the answers
+    threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
+    while (message := receive(requests)) is not None:
+        _take_over(message)
+        log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        answer = run_job(message)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        send(answers, answer)
+
+
+def _follow_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
+    os._exit(1)
+
+
+def _take_over(message: dict[str, Any]) -> None:
+    """Import as the driver does: its search path, and its main script for job functions defined there."""
+    for entry in message["path"]:
+        if entry not in sys.path:
+            sys.path.append(entry)
+    script = message["main"]
+    needs_main = '"@module": "__main__"' in message["job"]
+    if needs_main and script and not hasattr(sys.modules["__main__"], "__mscflow_script__"):
+        for name, value in runpy.run_path(script, run_name="__mp_main__").items():
+            if not name.startswith("__"):
+                setattr(sys.modules["__main__"], name, value)
+        sys.modules["__main__"].__mscflow_script__ = script  # type: ignore[attr-defined]
+    os.chdir(Path(message["directory"]))
+
+
+if __name__ == "__main__":
+    main()

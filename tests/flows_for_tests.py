@@ -1,0 +1,104 @@
+"""Small flows that the executors' tests run; workers import this module."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from jobflow import Flow, OnMissing, Response, job
+
+
+@job
+def add(a, b, pause=0.0):
+    time.sleep(pause)
+    return a + b
+
+
+@job
+def total(values):
+    return sum(v for v in values if v is not None)
+
+
+@job
+def fail():
+    raise RuntimeError("this job always fails")
+
+
+@job
+def fan(n):
+    jobs = [add(i, 1) for i in range(n)]
+    summary = total([j.output for j in jobs])
+    return Response(replace=Flow([*jobs, summary], output=summary.output))
+
+
+@job
+def grow(n):
+    return Response(output=n, addition=add(n, 100))
+
+
+@job
+def detoured(n):
+    return Response(output=n, detour=add(n, 10))
+
+
+@job
+def again(n):
+    return Response(replace=again(n - 1)) if n else n
+
+
+@job
+def stop_children():
+    return Response(output=1, stop_children=True)
+
+
+@job
+def stop_flow():
+    return Response(output=1, stop_jobflow=True)
+
+
+@job(data="large")
+def big(n):
+    return {"large": list(range(n)), "small": n}
+
+
+@job
+def size(values):
+    return len(values)
+
+
+@job
+def die_once(marker):
+    """Kill the worker the first time, succeed the second."""
+    import os
+    import signal
+
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+def chain(n, pause=0.0):
+    jobs = [add(0, 1, pause)]
+    for _ in range(n - 1):
+        jobs.append(add(jobs[-1].output, 1, pause))
+    return Flow(jobs, output=jobs[-1].output)
+
+
+def tree(pause=0.05):
+    """A flow with every kind of dynamics: chain, fan-out, replacement, addition, detour."""
+    first = chain(5, pause)
+    spread = fan(5)
+    more = grow(first.output)
+    aside = detoured(more.output)
+    last = total([first.output, spread.output, more.output, aside.output])
+    return Flow([first, spread, more, aside, last], output=last.output)
+
+
+def tolerant():
+    bad = fail()
+    needs = add(bad.output, 1)
+    copes = total([bad.output, 5])
+    copes.config.on_missing_references = OnMissing.NONE
+    return Flow([bad, needs, copes])
