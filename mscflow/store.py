@@ -259,7 +259,7 @@ class SQLiteStore(Store):
         return (document for _, document in self._rows(criteria or {}))
 
     def _rows(self, criteria: dict) -> list[tuple[int, dict]]:
-        from mongomock.filtering import filter_applies
+        from mongomock_ng.filtering import filter_applies
 
         where, values = _pushed_down(criteria)
         sql = f"SELECT id, document FROM {self.collection_name} {where} ORDER BY id"  # noqa: S608 - our names

@@ -102,3 +102,13 @@ def tolerant():
     copes = total([bad.output, 5])
     copes.config.on_missing_references = OnMissing.NONE
     return Flow([bad, needs, copes])
+
+
+@job
+def talk(text):
+    print(text)
+
+
+@job
+def padding(n):
+    return "x" * n

@@ -17,16 +17,18 @@ import re
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mscflow.errors import InputError, StoreError
 from mscflow.executors.journal import JobRow, Journal, NewJob, State
 from mscflow.executors.local import LocalExecutor, WorkerDied
 from mscflow.executors.worker import FLOWS
+from mscflow.store import job_store
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job, Response
@@ -45,13 +47,12 @@ class JobEvent:
     ----------
     row
         The job in its new state.
-    n_jobs, n_done
-        Jobs of the run known by now, and how many of them are done.
+    jobs
+        All jobs of the run known by now.
     """
 
     row: JobRow
-    n_jobs: int
-    n_done: int
+    jobs: Mapping[tuple[str, int], JobRow]
 
 
 def run(
@@ -241,14 +242,16 @@ def _responses(journal: Journal) -> dict[str, dict[int, Response]]:
 
     responses: dict[str, dict[int, Response]] = defaultdict(dict)
     done = {row.key: row for row in journal.rows() if row.state is State.DONE}
-    for document in journal.outputs(list(dict.fromkeys(uuid for uuid, _ in done))):
+    store = job_store(journal.path)
+    store.connect()
+    for document in store.query({}, load=True):
         key = (document["uuid"], document["index"])
-        if key in done:
-            responses[key[0]][key[1]] = Response(
-                output=MontyDecoder().process_decoded(document["output"]),
-                stop_children=done[key].stop == "children",
-                stop_jobflow=done[key].stop == "jobflow",
-            )
+        responses[key[0]][key[1]] = Response(
+            output=MontyDecoder().process_decoded(document["output"]),
+            stop_children=done[key].stop == "children",
+            stop_jobflow=done[key].stop == "jobflow",
+        )
+    store.close()
     return dict(responses)
 
 
@@ -266,7 +269,6 @@ class _Driver:
         self.keys: dict[str, list[tuple[str, int]]] = defaultdict(list)
         self.children: dict[str, set[tuple[str, int]]] = defaultdict(set)
         self.ready: list[tuple[int, tuple[str, int]]] = []
-        self.n_done = 0
         self.stopped = False
         self.deaths: dict[tuple[str, int], int] = defaultdict(int)
 
@@ -294,12 +296,10 @@ class _Driver:
     def _load(self, rows: Sequence[JobRow]) -> None:
         """Take in new or changed rows of the journal."""
         for row in rows:
-            old = self.jobs.get(row.key)
-            if old is None:
+            if row.key not in self.jobs:
                 self.keys[row.uuid].append(row.key)
             for parent in row.parents:
                 self.children[parent].add(row.key)
-            self.n_done += (row.state is State.DONE) - (old is not None and old.state is State.DONE)
             self.stopped |= row.stop == "jobflow"
             self.jobs[row.key] = row
 
@@ -346,7 +346,7 @@ class _Driver:
 
     def _changed(self, key: tuple[str, int]) -> None:
         self._load([self.journal.row(key)])
-        self.on_event(JobEvent(self.jobs[key], len(self.jobs), self.n_done))
+        self.on_event(JobEvent(self.jobs[key], MappingProxyType(self.jobs)))
 
     def _submit(
         self,

@@ -1,0 +1,166 @@
+"""Commands on campaigns: run, status, resume, report."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mscflow.cli.output import show_json, show_table, warn
+from mscflow.errors import CalculationError, InputError
+
+if TYPE_CHECKING:
+    from mscflow.executors import JobRow
+
+Directory = Annotated[Path, typer.Argument(help="Run directory.")]
+Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; they share the cores.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+REPORT_FILE = "report.html"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(epilog="Example: mscflow run inputs/quickstart.yaml --dir runs/quickstart")(run)
+    app.command(epilog="Example: mscflow status runs/quickstart")(status)
+    app.command(epilog="Example: mscflow resume runs/quickstart")(resume)
+    app.command(epilog="Example: mscflow report runs/quickstart")(report)
+
+
+def run(
+    campaign: Annotated[Path, typer.Argument(help="Campaign file (YAML).")],
+    directory: Annotated[Path | None, typer.Option("--dir", help="Run directory; by default runs/NAME.")] = None,
+    executor: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
+    workers: Workers = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show jobs and their estimated cost only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a campaign, or go on with it where its directory exists."""
+    from mscflow.campaign import load_campaign
+    from mscflow.cli.progress import Progress
+    from mscflow.executors import run as run_flow
+
+    if executor != "local":
+        raise InputError(f"unknown executor {executor!r}: 'local' is what there is")
+    settings = load_campaign(campaign)
+    cluster = settings.cluster(campaign.parent)
+    warn(settings.require(cluster))
+    flow = settings.flow(cluster)
+    if dry_run:
+        rows = [
+            {"job": job.name, "estimated time / s": float(job.metadata.get("estimate_s", 0.0))}
+            for job in flow.jobs
+        ]
+        show_json(rows) if as_json else show_table(f"{settings.name}: {cluster.formula}", rows)
+        return
+    place = directory or Path("runs") / settings.name
+    with Progress(settings.name) as progress:
+        run_flow(
+            flow, dir=place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers
+        )
+    _conclude(place, as_json)
+
+
+def resume(directory: Directory, workers: Workers = 1, as_json: Json = False) -> None:
+    """Go on with a run that was stopped; finished jobs are not repeated, failed ones are tried again."""
+    from mscflow.cli.progress import Progress
+    from mscflow.executors import require_run
+    from mscflow.executors import resume as resume_flow
+
+    require_run(directory)
+    with Progress(directory.name) as progress:
+        resume_flow(directory, on_event=progress.update, n_workers=workers)
+    _conclude(directory, as_json)
+
+
+def status(directory: Directory, as_json: Json = False) -> None:
+    """Show the jobs of a run, also while it goes on."""
+    rows = [
+        {
+            "job": row.name,
+            "state": str(row.state),
+            "attempts": row.n_attempts,
+            "wall time / s": row.wall_time_s if row.ended else _running_time(row),
+            "error": row.error.strip().splitlines()[-1] if row.error.strip() else "",
+        }
+        for row in _jobs(directory)
+    ]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(str(directory), rows)
+        typer.echo(", ".join(f"{n} {state}" for state, n in Counter(r["state"] for r in rows).items()))
+
+
+def report(
+    directory: Directory,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+) -> None:
+    """Write the report of a run, finished or not."""
+    typer.echo(_write_report(directory, output))
+
+
+def _conclude(directory: Path, as_json: bool) -> None:
+    """Write the report and print its path; a failed job makes the command fail."""
+    path = _write_report(directory, None)
+    jobs = _jobs(directory)
+    failed = [row for row in jobs if row.state == "failed"]
+    if as_json:
+        show_json({"report": str(path), "jobs": Counter(str(row.state) for row in jobs)})
+    else:
+        typer.echo(f"Report: {path}")
+    if failed:
+        reason = failed[0].error.strip().splitlines()[-1]
+        raise CalculationError(f"{len(failed)} job(s) failed, the first is {failed[0].name!r}: {reason}")
+
+
+def _write_report(directory: Path, output: Path | None) -> Path:
+    from mscflow.campaign import parse_campaign
+    from mscflow.executors import STORE_FILE, Journal, require_run
+    from mscflow.report import CampaignResults, write_report
+
+    require_run(directory)
+    journal = Journal(directory / STORE_FILE)
+    meta, rows = journal.meta(), journal.rows()
+    documents = journal.outputs(list(dict.fromkeys(row.uuid for row in rows)))
+    journal.close()
+    text = meta.get("campaign", "")
+    excite = parse_campaign(text).excite if text else None
+    results = CampaignResults.from_documents(
+        name=meta.get("name", directory.name),
+        campaign=text,
+        created=float(meta.get("created", 0.0)),
+        documents=documents,
+        jobs=[_job_fields(row) for row in rows],
+        **({"fwhm": excite.fwhm} if excite else {}),
+    )
+    return write_report(results, output or directory / REPORT_FILE)
+
+
+def _job_fields(row: JobRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "state": str(row.state),
+        "wall_time_s": row.wall_time_s,
+        "n_attempts": row.n_attempts,
+        "error": row.error,
+        "started": row.started,
+        "ended": row.ended,
+        "host": row.host,
+    }
+
+
+def _jobs(directory: Path) -> list[JobRow]:
+    from mscflow.executors import STORE_FILE, Journal, require_run
+
+    require_run(directory)
+    journal = Journal(directory / STORE_FILE)
+    rows = journal.rows()
+    journal.close()
+    return rows
+
+
+def _running_time(row: JobRow) -> float | None:
+    return time.time() - row.started if row.state == "running" and row.started else None

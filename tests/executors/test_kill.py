@@ -1,0 +1,74 @@
+"""kill -9 at any moment loses no finished job and repeats none."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import flows_for_tests as flows
+
+import mscflow
+from mscflow.executors import STORE_FILE, Journal
+
+DRIVER = """
+import sys
+import flows_for_tests as flows
+import mscflow
+mscflow.run(flows.tree(pause=0.05), dir=sys.argv[1])
+"""
+N_KILLS = 10
+
+
+def driver(directory: Path) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), str(Path(__file__).parents[1])])}
+    return subprocess.Popen([sys.executable, "-c", DRIVER, directory], env=environment)
+
+
+def workers(directory: Path) -> list[str]:
+    """Workers that have the directory's files open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if "mscflow.executors.worker" in (process / "cmdline").read_text():
+                found += [process.name] if str(directory) in os.readlink(process / "cwd") else []
+        except OSError:
+            continue
+    return found
+
+
+def test_ten_kills_and_a_resume_equal_an_undisturbed_run(tmp_path):
+    mscflow.run(flows.tree(pause=0.0), dir=tmp_path / "undisturbed")
+    directory = tmp_path / "killed"
+    rng = random.Random(7)
+    done_before: dict = {}
+    for _ in range(N_KILLS):
+        process = driver(directory)
+        time.sleep(rng.uniform(0.3, 3.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (directory / STORE_FILE).exists():
+            journal = Journal(directory / STORE_FILE)
+            done = {row.key: row.ended for row in journal.rows() if row.n_completions}
+            journal.close()
+            assert done_before.items() <= done.items()
+            done_before = done
+    assert driver(directory).wait() == 0
+    results = []
+    for run in ("undisturbed", "killed"):
+        journal = Journal(tmp_path / run / STORE_FILE)
+        rows = journal.rows()
+        assert {row.n_completions for row in rows} == {1}
+        uuids = list(dict.fromkeys(row.uuid for row in rows))
+        results.append(sorted((d["name"], d["index"], str(d["output"])) for d in journal.outputs(uuids)
+                              if "attributes" not in str(d["output"])))
+        journal.close()
+    assert results[0] == results[1]
+    deadline = time.time() + 5
+    while workers(directory) and time.time() < deadline:
+        time.sleep(0.2)
+    assert workers(directory) == []

@@ -1,0 +1,216 @@
+"""The manager means what jobflow.run_locally means, and refuses what it cannot use."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import flows_for_tests as flows
+import pytest
+from jobflow import Flow, JobStore, OutputReference, run_locally
+from maggma.stores import MemoryStore
+
+import mscflow
+from mscflow.errors import InputError, StoreError
+from mscflow.executors import STORE_FILE, Journal, State
+
+
+def memory_store() -> JobStore:
+    return JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+
+
+def static_outputs(responses: dict, flow: Flow) -> list:
+    """Last output of each job of the flow; dynamic jobs get new uuids each time they are made."""
+    return [last(responses, uuid) for uuid in flow.job_uuids if uuid in responses]
+
+
+def last(responses: dict, uuid: str):
+    """Last output of a job; a reference to another job's output is followed."""
+    output = responses[uuid][max(responses[uuid])].output
+    return last(responses, output.uuid) if isinstance(output, OutputReference) else output
+
+
+def rows(directory: Path) -> list:
+    journal = Journal(directory / STORE_FILE)
+    found = journal.rows()
+    journal.close()
+    return found
+
+
+def two_jobs_after(first):
+    return Flow([first, flows.add(first.output, 1), flows.add(1, 1)])
+
+
+FLOWS = {
+    "chain": lambda: flows.chain(4),
+    "fan-out with replacement": lambda: Flow([flows.fan(3)]),
+    "repeated replacement": lambda: Flow([flows.again(3)]),
+    "addition": lambda: two_jobs_after(flows.grow(2)),
+    "detour": lambda: two_jobs_after(flows.detoured(2)),
+    "failure": flows.tolerant,
+    "stop children": lambda: two_jobs_after(flows.stop_children()),
+    "everything": lambda: flows.tree(pause=0.0),
+    "large objects": lambda: Flow([b := flows.big(1000), flows.size(b.output["large"])]),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_same_results_as_run_locally(name, tmp_path):
+    flow = FLOWS[name]()
+    ours = mscflow.run(flow, dir=tmp_path / "run")
+    theirs = run_locally(flow, store=memory_store(), log=False, root_dir=tmp_path)
+    assert static_outputs(ours, flow) == static_outputs(theirs, flow)
+    assert Counter(len(v) for v in ours.values()) == Counter(len(v) for v in theirs.values())
+
+
+def test_stop_jobflow_ends_the_run(tmp_path):
+    stop = flows.stop_flow()
+    flow = Flow([stop, flows.add(stop.output, 1), flows.add(1, 1)])
+    mscflow.run(flow, dir=tmp_path)
+    states = [row.state for row in rows(tmp_path)]
+    assert states.count(State.STOPPED) == 2
+
+
+def test_failures_are_recorded_and_the_rest_goes_on(tmp_path):
+    mscflow.run(flows.tolerant(), dir=tmp_path)
+    found = {row.name: row for row in rows(tmp_path)}
+    assert found["fail"].state is State.FAILED
+    assert "this job always fails" in found["fail"].error
+    assert found["add"].state is State.SKIPPED
+    assert "needs fail" in found["add"].error
+    assert found["total"].state is State.DONE
+
+
+def test_a_second_run_repeats_nothing_and_gives_the_same_results(tmp_path):
+    flow = flows.tree(pause=0.0)
+    first = mscflow.run(flow, dir=tmp_path)
+    assert static_outputs(mscflow.run(flow, dir=tmp_path), flow) == static_outputs(first, flow)
+    assert static_outputs(mscflow.resume(tmp_path), flow) == static_outputs(first, flow)
+    assert {row.n_attempts for row in rows(tmp_path)} == {1}
+
+
+def test_the_same_flow_made_again_goes_on_under_its_new_uuids(tmp_path):
+    mscflow.run(flows.chain(3), dir=tmp_path)
+    flow = flows.chain(3)
+    responses = mscflow.run(flow, dir=tmp_path)
+    assert responses[flow.job_uuids[-1]][1].output == 3
+    assert {row.n_attempts for row in rows(tmp_path)} == {1}
+
+
+def test_side_by_side_gives_the_same(tmp_path):
+    flow = flows.tree(pause=0.0)
+    one = mscflow.run(flow, dir=tmp_path / "one")
+    two = mscflow.run(flow, dir=tmp_path / "two", n_workers=2)
+    assert static_outputs(one, flow) == static_outputs(two, flow)
+
+
+def test_a_killed_worker_is_tried_once_more(tmp_path):
+    responses = mscflow.run(flows_die(tmp_path / "marker"), dir=tmp_path / "run")
+    assert [r[1].output for r in responses.values()] == ["survived"]
+    assert rows(tmp_path / "run")[0].n_attempts == 2
+
+
+def flows_die(marker: Path) -> Flow:
+    return Flow([flows.die_once(str(marker))])
+
+
+def test_output_of_jobs_goes_to_their_log_only(tmp_path, capfd):
+    mscflow.run(Flow([flows.talk("hello from a job")]), dir=tmp_path)
+    assert "hello" not in "".join(capfd.readouterr())
+    assert "hello from a job" in next(tmp_path.glob("jobs/*/job.log")).read_text()
+
+
+def test_job_names_never_become_paths(tmp_path):
+    job = flows.add(1, 1)
+    job.name = "../../../escape $(touch x); "
+    mscflow.run(Flow([job]), dir=tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "jobs").iterdir()] == ["0001-escape-touch-x"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+
+
+def test_another_flow_is_refused(tmp_path):
+    mscflow.run(flows.chain(2), dir=tmp_path)
+    with pytest.raises(StoreError, match="holds another campaign"):
+        mscflow.run(flows.chain(3), dir=tmp_path)
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(InputError, match="no run here"):
+        mscflow.resume(tmp_path)
+
+
+def test_unknown_executor(tmp_path):
+    with pytest.raises(InputError, match="unknown executor 'cloud'"):
+        mscflow.run(flows.chain(1), executor="cloud", dir=tmp_path)
+
+
+def test_two_drivers_on_one_directory_are_refused(tmp_path):
+    flow = flows.chain(1)
+    problems = []
+
+    def second(event):
+        with pytest.raises(StoreError, match="another mscflow is running here") as caught:
+            mscflow.resume(tmp_path)
+        problems.append(caught)
+
+    mscflow.run(flow, dir=tmp_path, on_event=second)
+    assert problems
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system; CI is root")
+
+
+@needs_root
+def test_a_directory_that_cannot_be_written(tmp_path):
+    mount = tmp_path / "readonly"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", mount], check=True)
+    try:
+        with pytest.raises(StoreError, match="cannot be written"):
+            mscflow.run(flows.chain(1), dir=mount / "run")
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+@needs_root
+def test_a_full_disk_loses_nothing(tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount], check=True)
+    try:
+        flow = Flow([flows.add(1, 1), flows.padding(3_000_000)])
+        with pytest.raises(StoreError, match="disk is full"):
+            mscflow.run(flow, dir=mount / "run")
+        subprocess.run(["mount", "-o", "remount,size=50m", mount], check=True)
+        responses = mscflow.resume(mount / "run")
+        assert responses[flow.job_uuids[0]][1].output == 2
+        assert len(responses[flow.job_uuids[1]][1].output) == 3_000_000
+        assert rows(mount / "run")[0].n_attempts == 1
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_a_newer_store_and_a_foreign_file_are_refused(tmp_path):
+    mscflow.run(flows.chain(1), dir=tmp_path)
+    with sqlite3.connect(tmp_path / STORE_FILE) as connection:
+        connection.execute("PRAGMA user_version=99")
+    with pytest.raises(StoreError, match="newer mscflow"):
+        mscflow.resume(tmp_path)
+    (tmp_path / "other").mkdir()
+    with sqlite3.connect(tmp_path / "other" / STORE_FILE) as connection:
+        connection.execute("CREATE TABLE x (y)")
+    with pytest.raises(StoreError, match="no mscflow store"):
+        mscflow.resume(tmp_path / "other")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / STORE_FILE).write_text("this is not a database at all" * 50)
+    with pytest.raises(StoreError, match="damaged"):
+        mscflow.resume(tmp_path / "text")
+
+
+def test_workers_end_with_the_run(tmp_path):
+    mscflow.run(flows.chain(1), dir=tmp_path)
+    running = subprocess.run(["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    assert "mscflow.executors.worker" not in running.stdout
