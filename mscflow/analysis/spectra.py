@@ -1,0 +1,100 @@
+"""Absorption spectra from excitation energies and oscillator strengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import units
+
+from mscflow.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EV_NM = units._hplanck * units._c / units._e * 1e9
+"""Product of photon energy / eV and wavelength / nm: 1239.84."""
+
+EV_PER_CM = EV_NM / 1e7
+"""One wavenumber / cm⁻¹ in eV."""
+
+STRENGTH_PER_AREA = 4.319e-9
+"""Oscillator strength per integrated molar absorption ∫ε dν̃, ε / L mol⁻¹ cm⁻¹, ν̃ / cm⁻¹ (R. S. Mulliken,
+J. Chem. Phys. 1939, 7, 14)."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """A broadened absorption spectrum.
+
+    Parameters
+    ----------
+    wavelengths
+        Wavelengths / nm, ascending, shape (n,).
+    epsilon
+        Molar absorption / L mol⁻¹ cm⁻¹, shape (n,).
+    """
+
+    wavelengths: np.ndarray
+    epsilon: np.ndarray
+
+    @property
+    def lambda_max(self) -> float:
+        """Wavelength of the highest absorption / nm."""
+        return float(self.wavelengths[int(np.argmax(self.epsilon))])
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Wavelength / nm and molar absorption / L mol⁻¹ cm⁻¹."""
+        import pandas as pd
+
+        return pd.DataFrame({"wavelength_nm": self.wavelengths, "epsilon": self.epsilon})
+
+
+def absorption_spectrum(
+    energies: Sequence[float],
+    oscillator_strengths: Sequence[float],
+    fwhm_ev: float = 0.2,
+    wavelengths: Sequence[float] | np.ndarray | None = None,
+) -> Spectrum:
+    """Return a sum of Gaussians in energy, one for each excitation.
+
+    Parameters
+    ----------
+    energies
+        Excitation energies / eV.
+    oscillator_strengths
+        Their oscillator strengths.
+    fwhm_ev
+        Full width at half maximum / eV.
+    wavelengths
+        Where to evaluate / nm; by default 400 points from 3 widths above the highest to 3 below the
+        lowest excitation.
+
+    Returns
+    -------
+    Spectrum
+        Molar absorption at the wavelengths.
+
+    Raises
+    ------
+    InputError
+        If there is no excitation, an energy or the width is not positive.
+    """
+    centres = np.asarray(energies, dtype=float)
+    strengths = np.asarray(oscillator_strengths, dtype=float)
+    if centres.size == 0 or centres.shape != strengths.shape or not (centres > 0).all():
+        raise InputError("a spectrum needs positive excitation energies, one oscillator strength each")
+    if not fwhm_ev > 0:
+        raise InputError(f"the width must be positive (eV), not {fwhm_ev}")
+    if wavelengths is None:
+        low = max(centres.min() - 3 * fwhm_ev, 0.2)
+        grid = EV_NM / np.linspace(centres.max() + 3 * fwhm_ev, low, 400)
+    else:
+        grid = np.sort(np.asarray(wavelengths, dtype=float))
+    sigma = fwhm_ev / (2 * np.sqrt(2 * np.log(2)))
+    offset = (EV_NM / grid[:, None] - centres) / sigma
+    density = np.exp(-(offset**2) / 2) / (sigma * np.sqrt(2 * np.pi))  # per eV
+    return Spectrum(grid, density @ strengths * EV_PER_CM / STRENGTH_PER_AREA)

@@ -1,0 +1,179 @@
+"""The page: parts of a campaign put into one self-contained HTML file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ase.data import covalent_radii
+from ase.data.colors import jmol_colors
+
+from mscflow.cluster import Cluster
+from mscflow.report import plots, tables
+from mscflow.report.methods import bibtex, methods_paragraph
+from mscflow.report.results import CampaignResults
+from mscflow.topology import Role, topology
+
+HYDROGEN_COLOUR = "#d5dbe1"
+"""White would vanish on the white page."""
+
+ROLE_COLOURS = {
+    Role.CORE_CATION: "#7a4fa3",
+    Role.SURFACE_CATION: "#1f5fa8",
+    Role.CORE_ANION: "#c8571b",
+    Role.LIGAND: "#9aa4af",
+    Role.FREE: "#2f7d4f",
+}
+
+
+def write_report(results: CampaignResults, path: Path) -> Path:
+    """Write the report.
+
+    Parameters
+    ----------
+    results
+        What is known of the campaign, finished or not.
+    path
+        The HTML file; it needs no other file and no network.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    text = render(results)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)  # noqa: PTH105 - a reader never sees half a page
+    return path
+
+
+def render(results: CampaignResults) -> str:
+    """Return the page as text."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("mscflow.report"), autoescape=select_autoescape(["html", "jinja"], default=True)
+    )
+    template = environment.get_template("report.html.jinja")
+    sources = files("mscflow.report") / "templates"
+    return template.render(
+        results=results,
+        summary=summary(results),
+        warnings=results.warnings(),
+        tables={table.key: table for table in _all_tables(results)},
+        plots=embed(_all_plots(results)),
+        structures=embed([_drawn(label, cluster) for label, cluster in _structures(results)]),
+        methods=methods_paragraph(results),
+        bibtex=bibtex(results),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        created=datetime.fromtimestamp(results.created, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        states=Counter(job.state for job in results.jobs),
+        total_time=sum(job.wall_time_s or 0.0 for job in results.jobs),
+        style=(sources / "report.css").read_text(encoding="utf-8"),
+        script=(sources / "report.js").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+    )
+
+
+def embed(content: Any) -> str:
+    """Return JSON that is safe inside a script element."""
+    text = json.dumps(content)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
+    """Return the key numbers: what, value with unit, level of theory."""
+    rows = []
+    if results.relaxation is not None:
+        r = results.relaxation
+        rows.append(("Energy of the relaxed structure", f"{r.energy:.3f} eV", r.level_text))
+    if results.analysis is not None and results.analysis.separations:
+        pairs = [p.distance for p in results.analysis.separations if p.surface == "surface–surface"]
+        if pairs:
+            value = f"{min(pairs):.2f}–{max(pairs):.2f} Å ({len(pairs)} pairs)"
+            rows.append(("Surface cation separations", value, results.analysis.of))
+    if results.refinement is not None:
+        f = results.refinement
+        rows.append(("DFT energy", f"{f.energy:.3f} eV", f.level_text))
+        rows.append(("Orbital gap", f"{f.gap:.2f} eV", f.level_text))
+    if results.exchange is not None:
+        for ion in dict.fromkeys(row.ion for row in results.exchange.reactions):
+            best = min((row for row in results.exchange.reactions if row.ion == ion), key=lambda row: row.energy)
+            name = f"Lowest exchange energy, {ion}"
+            rows.append((name, f"{best.energy:+.2f} eV ({best.label})", results.exchange.energy_level))
+    if results.excitations is not None and results.excitations.states:
+        first = results.excitations.states[0]
+        value = f"{first.energy:.2f} eV, {first.wavelength:.0f} nm, f = {first.oscillator_strength:.3f}"
+        rows.append(("Lowest singlet excitation", value, results.excitations.level_text))
+    return rows
+
+
+def _all_tables(results: CampaignResults) -> list[tables.Table]:
+    makers = (
+        tables.separations_table,
+        tables.coordination_table,
+        tables.binding_table,
+        tables.scf_table,
+        tables.exchange_table,
+        tables.species_table,
+        tables.states_table,
+        tables.levels_table,
+        tables.jobs_table,
+        tables.versions_table,
+    )
+    return [table for make in makers if (table := make(results)) is not None]
+
+
+def _all_plots(results: CampaignResults) -> dict[str, plots.Figure]:
+    made = {
+        "relaxation": plots.relaxation_plot(results),
+        "separations": plots.separations_plot(results),
+        "exchange": plots.exchange_plot(results),
+        "spectrum": plots.spectrum_plot(results),
+    }
+    return {key: figure for key, figure in made.items() if figure is not None}
+
+
+def _structures(results: CampaignResults) -> list[tuple[str, Cluster]]:
+    found = []
+    if results.refinement is not None and results.refinement.n_steps:
+        found.append((f"refined at {results.refinement.level_text}", results.refinement.cluster))
+    if results.relaxation is not None:
+        found.append((f"relaxed at {results.relaxation.level_text}", results.relaxation.cluster))
+    if results.structure is not None:
+        found.append(("start", results.structure.cluster))
+    return found
+
+
+def _drawn(label: str, cluster: Cluster) -> dict[str, Any]:
+    """Return what the viewer needs of a structure."""
+    graph = topology(cluster)
+    numbers = cluster.numbers
+    elements = {
+        symbol: {
+            "colour": HYDROGEN_COLOUR if symbol == "H" else _rgb(jmol_colors[number]),
+            "radius": round(0.22 + 0.20 * float(covalent_radii[number]), 3),
+        }
+        for symbol, number in zip(cluster.symbols, numbers, strict=True)
+    }
+    return {
+        "label": label,
+        "symbols": list(cluster.symbols),
+        "positions": (cluster.positions - cluster.positions.mean(axis=0)).round(4).tolist(),
+        "roles": [str(role) for role in graph.roles],
+        "bonds": [list(edge) for edge in graph.graph.edges],
+        "elements": elements,
+        "roleColours": {str(role): colour for role, colour in ROLE_COLOURS.items()},
+    }
+
+
+def _rgb(colour: Iterable[float]) -> str:
+    return "rgb({},{},{})".format(*(int(255 * part) for part in colour))

@@ -1,0 +1,152 @@
+"""Plots of the report, as plotly figures in plain dictionaries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mscflow.analysis.spectra import absorption_spectrum
+from mscflow.report.results import CampaignResults
+
+Figure = dict[str, Any]
+BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8571b", "#2f7d4f", "#6b7480"
+ION_COLOURS = (BLUE, ORANGE, GREEN, "#7a4fa3", "#a8324a", "#4a7f8c")
+
+
+def _figure(data: list[dict], x: str, y: str, **layout: Any) -> Figure:
+    axis = {"showline": True, "linecolor": GREY, "ticks": "outside", "gridcolor": "#e6e9ed", "zeroline": False}
+    return {
+        "data": data,
+        "layout": {
+            "xaxis": {"title": {"text": x}, **axis},
+            "yaxis": {"title": {"text": y}, **axis},
+            "margin": {"l": 70, "r": 30, "t": 20, "b": 55},
+            "height": 340,
+            "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1c2733"},
+            "paper_bgcolor": "white",
+            "plot_bgcolor": "white",
+            "legend": {"orientation": "h", "y": 1.12},
+            **layout,
+        },
+    }
+
+
+def relaxation_plot(results: CampaignResults) -> Figure | None:
+    """Return energy and largest force against the step."""
+    relaxation = results.relaxation
+    if relaxation is None or len(relaxation.energies) < 2:
+        return None
+    steps = list(range(len(relaxation.energies)))
+    last = relaxation.energies[-1]
+    energy = {
+        "type": "scatter",
+        "name": "energy above the last",
+        "x": steps,
+        "y": [e - last for e in relaxation.energies],
+        "line": {"color": BLUE},
+    }
+    force = {
+        "type": "scatter",
+        "name": "largest force",
+        "x": steps,
+        "y": relaxation.max_forces,
+        "yaxis": "y2",
+        "line": {"color": ORANGE, "width": 1},
+    }
+    second = {
+        "title": {"text": "largest force / eV/Å"},
+        "overlaying": "y",
+        "side": "right",
+        "type": "log",
+        "showgrid": False,
+        "dtick": 1,
+    }
+    margin = {"l": 70, "r": 70, "t": 20, "b": 55}
+    return _figure([energy, force], "step", "energy / eV", yaxis2=second, margin=margin)
+
+
+def separations_plot(results: CampaignResults) -> Figure | None:
+    """Return the histogram of cation separations by what bridges them."""
+    if results.analysis is None or not results.analysis.separations:
+        return None
+    groups: dict[str, list[float]] = {}
+    for pair in results.analysis.separations:
+        parts = [f"{len(pair.shared_anions)} anion(s)", f"{len(pair.bridging_ligands)} ligand(s)"]
+        groups.setdefault("shared: " + ", ".join(parts), []).append(pair.distance)
+    data = [
+        {
+            "type": "histogram",
+            "name": name,
+            "x": distances,
+            "xbins": {"start": 3.0, "end": 6.0, "size": 0.05},
+            "marker": {"color": colour},
+        }
+        for (name, distances), colour in zip(sorted(groups.items()), ION_COLOURS * len(groups), strict=False)
+    ]
+    return _figure(data, "cation–cation separation / Å", "pairs", barmode="stack")
+
+
+def exchange_plot(results: CampaignResults) -> Figure | None:
+    """Return the exchange energies as bars."""
+    exchange = results.exchange
+    if exchange is None or not exchange.reactions:
+        return None
+    ions = list(dict.fromkeys(row.ion for row in exchange.reactions))
+    data = []
+    for n, ion in enumerate(ions):
+        rows = [row for row in exchange.reactions if row.ion == ion]
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": ion,
+                "y": [row.label for row in rows],
+                "x": [row.energy for row in rows],
+                "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
+            }
+        )
+    figure = _figure(data, f"ΔE / eV ({exchange.energy_level})", "", height=120 + 34 * len(exchange.reactions))
+    figure["layout"]["yaxis"].update(automargin=True, autorange="reversed")
+    figure["layout"]["xaxis"]["zeroline"] = True
+    return figure
+
+
+def spectrum_plot(results: CampaignResults) -> Figure | None:
+    """Return the broadened absorption spectrum with its sticks."""
+    excitations = results.excitations
+    if excitations is None or not excitations.states:
+        return None
+    states = excitations.states
+    spectrum = absorption_spectrum(
+        [state.energy for state in states],
+        [state.oscillator_strength for state in states],
+        fwhm_ev=results.fwhm,
+    )
+    curve = {
+        "type": "scatter",
+        "name": f"Gaussians, {results.fwhm} eV full width at half maximum",
+        "x": list(spectrum.wavelengths),
+        "y": list(spectrum.epsilon),
+        "line": {"color": BLUE},
+        "fill": "tozeroy",
+        "fillcolor": "rgba(31,95,168,0.12)",
+    }
+    sticks = {
+        "type": "bar",
+        "name": "oscillator strength",
+        "x": [state.wavelength for state in states],
+        "y": [state.oscillator_strength for state in states],
+        "width": 0.6,
+        "yaxis": "y2",
+        "marker": {"color": ORANGE},
+    }
+    second = {
+        "title": {"text": "oscillator strength"},
+        "overlaying": "y",
+        "side": "right",
+        "rangemode": "tozero",
+        "showgrid": False,
+    }
+    margin = {"l": 80, "r": 70, "t": 20, "b": 55}
+    figure = _figure([curve, sticks], "wavelength / nm", "ε / L mol⁻¹ cm⁻¹", yaxis2=second, margin=margin)
+    figure["layout"]["yaxis"]["rangemode"] = "tozero"
+    return figure

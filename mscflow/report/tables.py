@@ -1,0 +1,206 @@
+"""Tables of the report: rows of text under headers that carry units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mscflow.cluster import Cluster
+from mscflow.report.results import CampaignResults
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be sorted and exported.
+
+    Parameters
+    ----------
+    key
+        Identifier, used as file name of the CSV.
+    caption
+        What it shows.
+    columns
+        Headers with units.
+    rows
+        Cells as text, as many as there are columns.
+    """
+
+    key: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def _atoms(cluster: Cluster, indices: Sequence[int]) -> str:
+    return ", ".join(f"{cluster.symbols[i]}{i}" for i in indices) or "–"
+
+
+def separations_table(results: CampaignResults) -> Table | None:
+    """Return the cation–cation separations."""
+    analysis = results.analysis
+    if analysis is None:
+        return None
+    rows = [
+        (
+            f"{pair.symbols[0]}{pair.i}–{pair.symbols[1]}{pair.j}",
+            f"{pair.distance:.3f}",
+            pair.surface,
+            _atoms(analysis.cluster, pair.shared_anions),
+            ", ".join(f"L{n}" for n in pair.bridging_ligands) or "–",
+        )
+        for pair in analysis.separations
+    ]
+    columns = ("pair", "separation / Å", "kind", "shared anions", "bridging ligands")
+    return Table("separations", f"Cation separations, structure {analysis.of}", columns, rows)
+
+
+def coordination_table(results: CampaignResults) -> Table | None:
+    """Return the coordination of cations and core anions."""
+    analysis = results.analysis
+    if analysis is None:
+        return None
+    rows = [
+        (
+            f"{row.symbol}{row.atom}",
+            str(row.role),
+            str(row.number),
+            ", ".join(f"{n} {symbol}" for symbol, n in row.neighbours.items()),
+            ", ".join(f"{symbol} {length:.3f}" for symbol, length in row.mean_distance.items()),
+        )
+        for row in analysis.coordination
+    ]
+    columns = ("atom", "role", "coordination number", "neighbours", "mean distance / Å")
+    return Table("coordination", f"Coordination, structure {analysis.of}", columns, rows)
+
+
+def binding_table(results: CampaignResults) -> Table | None:
+    """Return the binding mode of each ligand."""
+    analysis = results.analysis
+    if analysis is None:
+        return None
+    rows = [
+        (f"L{row.ligand}", row.formula, row.mode, _atoms(analysis.cluster, row.metals), "; ".join(row.bonds))
+        for row in analysis.binding_modes
+    ]
+    columns = ("ligand", "formula", "binding mode", "cations", "bonds / Å")
+    return Table("ligands", f"Ligands, structure {analysis.of}", columns, rows)
+
+
+def scf_table(results: CampaignResults) -> Table | None:
+    """Return what the ground states needed to converge."""
+    records = [("refinement", n, r) for n, r in enumerate(results.refinement.scf)] if results.refinement else []
+    if results.excitations is not None:
+        records.append(("excitations", 0, results.excitations.scf))
+    if not records:
+        return None
+    rows = [
+        (
+            part,
+            str(step),
+            record.guess,
+            str(record.cycles),
+            "yes" if record.converged else "no",
+            "; ".join(record.stages),
+            f"{record.energy:.6f}",
+        )
+        for part, step, record in records
+    ]
+    columns = ("part", "geometry", "initial density", "cycles", "converged", "stages", "energy / eV")
+    return Table("scf", "What the self-consistent fields needed", columns, rows)
+
+
+def exchange_table(results: CampaignResults) -> Table | None:
+    """Return the exchange energies."""
+    exchange = results.exchange
+    if exchange is None:
+        return None
+    rows = [
+        (row.ion, row.label, f"{row.energy:+.3f}", f"{row.energy_kj_mol:+.1f}", row.equation)
+        for row in exchange.reactions
+    ]
+    columns = ("ion", "site and leaving ligand", "ΔE / eV", "ΔE / kJ/mol", "reaction")
+    return Table("exchange", f"Exchange energies, electronic, at {exchange.energy_level}", columns, rows)
+
+
+def species_table(results: CampaignResults) -> Table | None:
+    """Return the species of the reactions."""
+    exchange = results.exchange
+    if exchange is None:
+        return None
+    rows = [
+        (s.name, s.formula, f"{s.energy:.4f}", "yes" if s.converged else "no", "; ".join(s.warnings) or "–")
+        for s in exchange.species
+    ]
+    columns = ("species", "formula", "energy / eV", "converged", "warnings")
+    caption = f"Species, structures at {exchange.geometry_level}, energies at {exchange.energy_level}"
+    return Table("species", caption, columns, rows)
+
+
+def states_table(results: CampaignResults) -> Table | None:
+    """Return the excited states."""
+    excitations = results.excitations
+    if excitations is None:
+        return None
+    rows = [
+        (f"S{n}", f"{s.energy:.3f}", f"{s.wavelength:.1f}", f"{s.oscillator_strength:.4f}", s.transition)
+        for n, s in enumerate(excitations.states, start=1)
+    ]
+    columns = ("state", "energy / eV", "wavelength / nm", "oscillator strength", "dominant transition")
+    return Table("states", f"Singlet excitations at {excitations.level_text}", columns, rows)
+
+
+def levels_table(results: CampaignResults) -> Table:
+    """Return the level of theory of each part."""
+    parts = (
+        ("relaxation", results.relaxation),
+        ("refinement", results.refinement),
+        ("exchange energies", results.exchange),
+        ("excitations", results.excitations),
+    )
+    rows = [
+        (
+            part,
+            document.energy_level if part == "exchange energies" else document.level_text,  # type: ignore[union-attr]
+            document.level_description,
+            document.level.hash[:12],
+        )
+        for part, document in parts
+        if document is not None
+    ]
+    return Table("levels", "Levels of theory", ("part", "level", "description", "hash"), rows)
+
+
+def jobs_table(results: CampaignResults) -> Table:
+    """Return all jobs with state and time."""
+    rows = [
+        (
+            job.name,
+            job.state,
+            f"{job.wall_time_s:.1f}" if job.wall_time_s is not None else "–",
+            str(job.n_attempts),
+            datetime.fromtimestamp(job.started, UTC).strftime("%Y-%m-%d %H:%M:%S") if job.started else "–",
+            job.error.strip().splitlines()[-1] if job.error.strip() else "–",
+        )
+        for job in results.jobs
+    ]
+    columns = ("job", "state", "wall time / s", "attempts", "started (UTC)", "error")
+    return Table("jobs", "Jobs", columns, rows)
+
+
+def versions_table(results: CampaignResults) -> Table:
+    """Return package versions and input hashes."""
+    documents = [
+        (part, document)
+        for part in ("structure", "relaxation", "analysis", "refinement", "exchange", "excitations")
+        if (document := getattr(results, part)) is not None
+    ]
+    rows = [
+        (
+            part,
+            ", ".join(f"{package} {version}" for package, version in document.versions.items()),
+            document.input_hash[:16],
+        )
+        for part, document in documents
+    ]
+    return Table("versions", "Versions and input hashes", ("part", "packages", "input hash"), rows)

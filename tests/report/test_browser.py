@@ -1,0 +1,101 @@
+"""The report opens in a real browser without an error, and its viewer, plots and tables work."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from mscflow.report import CampaignResults, write_report
+
+FLAGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "chromium is needed to test the report: apt-get install chromium"
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def report(documents, jobs, tmp_path):
+    results = CampaignResults.from_documents(documents, jobs, name="demo", campaign="name: demo\n")
+    return write_report(results, tmp_path / "report.html")
+
+
+def opened(browser, report, width):
+    page = browser.new_page(viewport={"width": width, "height": 1400})
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("console", lambda line: page.problems.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda r: page.problems.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None)
+    page.goto(report.as_uri())
+    page.wait_for_selector("#viewer[data-ready=yes]", timeout=60_000)
+    page.wait_for_timeout(1000)
+    return page
+
+
+def n_colours(page, selector, tmp_path):
+    """Number of different colours in the picture of an element: an empty canvas has very few."""
+    from PIL import Image
+
+    page.locator(selector).scroll_into_view_if_needed()
+    path = tmp_path / "part.png"
+    page.locator(selector).screenshot(path=path)
+    return len(Image.open(path).convert("RGB").getcolors(maxcolors=1 << 24))
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_structure_and_plots_are_drawn_without_an_error(browser, report, tmp_path, width):
+    page = opened(browser, report, width)
+    page.screenshot(path=tmp_path / f"report-{width}.png")
+    assert n_colours(page, "#viewer", tmp_path) > 1000
+    for plot in ("relaxation", "separations", "exchange", "spectrum"):
+        assert n_colours(page, f"#plot-{plot}", tmp_path) > 10
+        assert page.locator(f"#plot-{plot} svg.main-svg").count() > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.problems == []
+    page.close()
+
+
+def test_the_viewer_changes_colours_and_structure(browser, report):
+    page = opened(browser, report, 1280)
+    names = "document.getElementById('viewer').data.map(trace => trace.name).filter(Boolean)"
+    assert page.evaluate(names) == ["P", "In", "O", "C", "H"]
+    page.select_option("#colouring", "role")
+    assert sorted(page.evaluate(names)) == ["core anion", "ligand", "surface cation"]
+    before = page.evaluate("document.getElementById('viewer').data[0].x[0]")
+    page.select_option("#which", label="start")
+    assert page.evaluate("document.getElementById('viewer').data[0].x[0]") != before
+    assert page.problems == []
+    page.close()
+
+
+def test_tables_sort_and_export(browser, report):
+    page = opened(browser, report, 1280)
+    cells = "[...document.querySelectorAll('#table-separations tbody tr')].map(r => Number(r.cells[1].textContent))"
+    head = page.locator("#table-separations th button").nth(1)
+    head.click()
+    assert page.evaluate(cells) == sorted(page.evaluate(cells))
+    head.click()
+    assert page.evaluate(cells) == sorted(page.evaluate(cells), reverse=True)
+    with page.expect_download() as download:
+        page.locator("button.csv[data-table=separations]").click()
+    text = download.value.path().read_text()
+    assert text.splitlines()[0].startswith('"pair","separation / Å"')
+    assert len(text.splitlines()) == 7
+    page.close()

@@ -1,0 +1,91 @@
+"""A report is made from validated documents, whole or partial, and is safe whatever is in them."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+
+from mscflow.report import CampaignResults, write_report
+from mscflow.report.page import render
+
+PARTS = ("structure", "relaxation", "analysis", "refinement", "exchange", "excitations")
+
+
+def test_all_parts_are_read_and_shown(documents, jobs, tmp_path):
+    results = CampaignResults.from_documents(documents, jobs, name="demo", campaign="name: demo\n")
+    assert all(getattr(results, part) is not None for part in PARTS)
+    assert results.problems == []
+    text = write_report(results, tmp_path / "report.html").read_text()
+    relaxation = results.relaxation
+    for shown in (
+        f"{relaxation.energy:.4f} eV",
+        "In1–In2",
+        "symmetric bridging",
+        f"{results.exchange.reactions[0].energy:+.3f}",
+        "HOMO → LUMO (0.9)",
+        "not a crystal structure",
+        "gfn2-xtb",
+        "pbe/def2-svp",
+        "10.1021/acs.jctc.8b01176",
+        "name: demo",
+    ):
+        assert shown in text, shown
+    assert len(text) < 10e6
+
+
+def test_nothing_is_loaded_from_elsewhere(documents, jobs):
+    text = render(CampaignResults.from_documents(documents, jobs, name="demo"))
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)\s*=", text)
+    assert "@import" not in text
+
+
+@pytest.mark.parametrize("gone", PARTS)
+def test_a_missing_part_is_named_with_its_reason(documents, jobs, gone):
+    words = dict(zip(PARTS, ("structure", "relax", "analyse", "refine", "exchange", "excite"), strict=True))
+    kept = [d for d in documents if d["name"].split()[0] != words[gone]]
+    for job in jobs:
+        if job["name"].split()[0] == words[gone]:
+            job.update(state="failed", error="Traceback\nCalculationError: it broke")
+    results = CampaignResults.from_documents(kept, jobs, name="demo")
+    assert f"{gone}: CalculationError: it broke" in results.missing()
+    assert "it broke" in render(results)
+
+
+def test_an_empty_run_still_has_a_report(jobs):
+    for job in jobs:
+        job.update(state="waiting", n_attempts=0)
+    text = render(CampaignResults.from_documents([], jobs, name="demo"))
+    assert text.count("not there yet") >= 5
+
+
+def test_names_in_documents_are_text_only(documents, jobs):
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    poisoned = copy.deepcopy(documents)
+    poisoned[0]["output"]["cluster"]["name"] = evil
+    poisoned[0]["output"]["cluster"]["provenance"] = {"note": evil}
+    poisoned[1]["output"]["level_description"] = evil
+    poisoned[1]["output"]["level_text"] = "</script>" + evil
+    poisoned[3]["output"]["reactions"][0]["label"] = "</script>" + evil
+    text = render(CampaignResults.from_documents(poisoned, jobs, name=evil, campaign=evil))
+    assert "<script>alert" not in text
+    assert "<img" not in text
+
+
+def test_documents_of_unknown_or_wrong_shape_become_problems(documents, jobs):
+    broken = copy.deepcopy(documents)
+    broken[1]["output"]["energy"] = "high"
+    stranger = {"name": "relax x", "output": {"@module": "os", "@class": "system", "command": "false"}}
+    results = CampaignResults.from_documents([stranger, *broken], jobs, name="demo")
+    assert results.relaxation is None
+    assert any("relax x" in problem and "energy" in problem for problem in results.problems)
+    assert any("relax x" in warning for warning in results.warnings())
+
+
+def test_species_of_reactions_do_not_stand_in_for_the_campaigns_own_parts(documents, jobs):
+    species = copy.deepcopy(documents[1])
+    species["name"] = "relax Ga(O2CH)3"
+    jobs.append({"name": "relax Ga(O2CH)3", "state": "done"})
+    results = CampaignResults.from_documents([species, *[d for d in documents if d["name"] != "relax x"]], jobs, name="d")
+    assert results.relaxation is None
