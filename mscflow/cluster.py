@@ -220,6 +220,26 @@ class Cluster(MSONable):
         """Restore a cluster from `as_dict`."""
         return cls(**{key: value for key, value in d.items() if not key.startswith("@")})
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:  # noqa: ARG003 - pydantic's hook
+        """Tell pydantic to validate from, and serialise to, `as_dict`."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            cls._validated, serialization=core_schema.plain_serializer_function_ser_schema(cls.as_dict)
+        )
+
+    @classmethod
+    def _validated(cls, value: Any) -> Cluster:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, dict):
+            raise InputError(f"a cluster or its dictionary is needed, not {type(value).__name__}")
+        try:
+            return cls.from_dict(value)
+        except TypeError as err:
+            raise InputError(f"not a cluster: {err}") from err
+
 
 def _check_elements(symbols: Sequence[str]) -> None:
     for index, symbol in enumerate(symbols):

@@ -115,7 +115,7 @@ _COLUMNS = (
     "error, host, stop, number"
 )
 _CREATE = f"""
-CREATE TABLE IF NOT EXISTS jobs (
+CREATE TABLE jobs (
     number INTEGER PRIMARY KEY, uuid TEXT NOT NULL, idx INTEGER NOT NULL, name TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT '{State.WAITING}', parents TEXT NOT NULL, metadata TEXT NOT NULL,
     tolerant INTEGER NOT NULL, started REAL, ended REAL, n_attempts INTEGER NOT NULL DEFAULT 0,
@@ -136,9 +136,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = open_database(path)
-        with self._transaction() as connection:
-            connection.execute(_CREATE)
-            connection.execute("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        found = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone()
+        if found is None:
+            with self._transaction() as connection:
+                connection.execute(_CREATE)
+                connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,5 @@
+"""``python -m mscflow``: the command line."""
+
+from mscflow.cli import main
+
+main()

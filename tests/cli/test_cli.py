@@ -1,0 +1,154 @@
+"""The command line: help with examples, exit codes, one line per error, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mscflow.builder import build
+from mscflow.files import write
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    "build list analyze relax refine excite exchange run status resume report models train doctor".split()
+)
+
+
+def mscflow(*arguments, cwd=ROOT, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "mscflow", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def structure(tmp_path_factory):
+    return write(build("ZnL2"), tmp_path_factory.mktemp("structure") / "zn.xyz")
+
+
+def test_help_lists_every_command_and_each_has_an_example():
+    overview = mscflow("--help").stdout
+    for command in COMMANDS:
+        assert f" {command} " in overview
+        result = mscflow(command, "--help")
+        assert result.returncode == 0
+        assert f"Example: mscflow {command}" in result.stdout
+
+
+def test_import_and_help_are_fast():
+    """Timings are not asserted: what counts is that nothing heavy is loaded."""
+    code = "import mscflow, sys; print([m for m in ('torch', 'pyscf', 'jobflow', 'pymatgen', 'pandas') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
+    heavy = "import sys; sys.argv=['mscflow','--help']\nfrom mscflow.cli import main\ntry:\n main()\nexcept SystemExit: pass\n"
+    heavy += "print([m for m in ('torch', 'pyscf', 'jobflow', 'pymatgen', 'pandas') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.strip().endswith("[]")
+
+
+def bad_input(tmp_path):
+    """Command lines with bad input, and what their one line must say."""
+    (tmp_path / "odd.xyz").write_text("1\n\nH 0 0 0\n")
+    (tmp_path / "nan.xyz").write_text("1\n\nHe nan 0 0\n")
+    (tmp_path / "same.xyz").write_text("2\n\nHe 0 0 0\nHe 0 0 0\n")
+    (tmp_path / "empty.xyz").write_text("0\n\n")
+    (tmp_path / "element.xyz").write_text("1\n\nXq 0 0 0\n")
+    (tmp_path / "he.xyz").write_text("1\n\nHe 0 0 0\n")
+    (tmp_path / "syntax.yaml").write_text("name: [\n")
+    (tmp_path / "key.yaml").write_text("name: x\nstructure: {build: In4P}\nrelxa: {}\n")
+    (tmp_path / "file.yaml").write_text("name: x\nstructure: {file: none.xyz}\n")
+    (tmp_path / "ion.yaml").write_text("name: x\nstructure: {build: In4P}\nexchange: {ions: [Zn3+]}\n")
+    (tmp_path / "fmax.yaml").write_text("name: x\nstructure: {build: In4P}\nrelax: {fmax: -1}\n")
+    (tmp_path / "locked").write_text("a file where a directory is wanted")
+    (tmp_path / "ok.yaml").write_text("name: x\nstructure: {build: ZnL2}\n")
+    return {
+        "relax none.xyz": "none.xyz: no such file",
+        "relax odd.xyz": "odd.xyz: charge 0 leaves 1 electrons, an odd number: multiplicity must be 2, 4",
+        "relax nan.xyz": "nan.xyz: coordinates of atom 0 (He) are not finite",
+        "relax same.xyz": "same.xyz: atoms 0 (He) and 1 (He) coincide",
+        "relax empty.xyz": "empty.xyz: ",
+        "relax element.xyz": "element.xyz: unknown element 'Xq'",
+        "relax he.xyz": "was not trained on He",
+        "relax he.xyz --level gfn3-xtb": "unknown level 'gfn3-xtb': did you mean 'gfn",
+        "relax he.xyz --level gfn2-xtb --fmax=-0.1": "fmax must be positive",
+        "build In4Q": "did you mean 'In4P'",
+        "build In4P --ligand formiate": "did you mean 'formate'",
+        "build In4P -o no/such/dir.xyz": "cannot be written",
+        "exchange he.xyz --ion Zn9+ --level gfn2-xtb": "unknown ion 'Zn9+'",
+        "run none.yaml": "none.yaml: no such file",
+        "run syntax.yaml": "syntax.yaml: line 2, column 1: YAML syntax",
+        "run key.yaml": "key.yaml: unknown key 'relxa': did you mean 'relax'",
+        "run file.yaml": "none.xyz: no such file",
+        "run ion.yaml": "ion.yaml: exchange.ions.0: unknown ion 'Zn3+'",
+        "run fmax.yaml": "fmax.yaml: relax.fmax:",
+        "run ok.yaml --executor cloud": "unknown executor 'cloud'",
+        "run ok.yaml --dir locked/run": "cannot be written",
+        "resume nowhere": "no run here",
+        "status nowhere": "no run here",
+        "report nowhere": "no run here",
+        "train none.yaml": "none.yaml: no such file",
+    }
+
+
+def test_bad_input_gives_one_line_and_exit_code_2(tmp_path):
+    for command, message in bad_input(tmp_path).items():
+        result = mscflow(*command.split(), cwd=tmp_path)
+        assert result.returncode == 2, (command, result)
+        lines = [line for line in result.stderr.splitlines() if not line.startswith("warning: ")]
+        assert len(lines) == 1, (command, result.stderr)
+        assert message in lines[0], (command, lines)
+        assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = mscflow("--debug", "relax", "none.xyz", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "Traceback" in result.stderr
+
+
+def test_build_analyze_and_relax_speak_json(tmp_path):
+    made = mscflow("build", "ZnL2", "-o", "zn.xyz", "--json", cwd=tmp_path)
+    assert json.loads(made.stdout)["symbols"][0] == "Zn"
+    analysed = json.loads(mscflow("analyze", "zn.xyz", "--json", cwd=tmp_path).stdout)
+    assert [mode["mode"] for mode in analysed["binding_modes"]] == ["chelating"] * 2
+    relaxed = mscflow("relax", "zn.xyz", "--level", "gfn2-xtb", "-o", "out.json", "--json", cwd=tmp_path)
+    document = json.loads(relaxed.stdout)
+    assert document["converged"]
+    assert document["level_text"] == "gfn2-xtb"
+    assert (tmp_path / "out.json").exists()
+
+
+def test_unbalanced_charge_of_a_file_is_a_warning(structure, tmp_path):
+    result = mscflow("analyze", structure, "--charge", "2", "--json", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "charge does not balance" in result.stderr
+    assert "difference +2" in result.stderr
+
+
+def test_exchange_prints_a_table_of_every_site(tmp_path):
+    start = write(build("InL3"), tmp_path / "in.xyz")
+    result = mscflow("exchange", start, "--ion", "Ga3+", "--level", "gfn2-xtb", "--json", cwd=tmp_path)
+    energies = json.loads(result.stdout)
+    # Exchanging the only cation of In(O2CH)3 gives Ga(O2CH)3 + In(O2CH)3: nothing happens.
+    assert abs(energies["reactions"][0]["energy"]) < 5e-3
+
+
+def test_doctor_finds_everything_that_is_needed(tmp_path):
+    result = mscflow("doctor", "--json", cwd=tmp_path)
+    findings = {finding["what"]: finding for finding in json.loads(result.stdout)}
+    assert result.returncode == 0, findings
+    for needed in ("machine", "torch", "MACE models", "xTB", "PySCF", "store"):
+        assert findings[needed]["state"] == "ok", findings[needed]
+
+
+def test_models_lists_the_shipped_one():
+    models = json.loads(mscflow("models", "--json").stdout)
+    assert "msc-small" in [model["name"] for model in models]
