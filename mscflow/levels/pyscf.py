@@ -1,19 +1,150 @@
-"""Density functional theory through PySCF."""
+"""Density functional theory through PySCF: Gaussian bases, or pseudopotentials on multigrids."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mscflow.levels.base import Level
+from pydantic import Field
+
+from mscflow.errors import InputError
+from mscflow.levels.base import Estimate, Level
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from mscflow.cluster import Cluster
 
 FUNCTIONALS = ("pbe", "pbe0", "b3lyp")
+HYBRIDS = ("pbe0", "b3lyp")
 BASES = ("def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr")
+
+LAST_ALL_ELECTRON = 36
+"""The def2 bases keep the core electrons up to krypton (Weigend & Ahlrichs, PCCP 2005, 7, 3297)."""
+
+GRID_POINTS_PER_ATOM = (1200, 4900, 10200, 14000)
+"""Measured: points per atom of PySCF's grids of level 0 to 3, In4P(O2CH)9; finer ones half as many again."""
 
 
 class PySCF(Level):
-    """To be written."""
+    """Kohn–Sham density functional theory (PySCF; Sun et al., J. Chem. Phys. 2020, 153, 024109).
+
+    A def2 basis means an isolated molecule with a density-fitted Coulomb matrix and, beyond krypton, def2
+    effective core potentials. A GTH basis means GTH-PBE pseudopotentials and a molecule in a periodic box,
+    Γ point, densities on multigrids. The two are different levels of theory: never mix their energies.
+
+    Attributes
+    ----------
+    xc
+        Functional: ``"pbe"``, ``"pbe0"`` or ``"b3lyp"``.
+    basis
+        One of `BASES`.
+    dispersion
+        ``"d3bj"`` (Grimme et al., J. Comput. Chem. 2011, 32, 1456) or None.
+    grid
+        Level of PySCF's exchange-correlation grid, 0 to 9 (def2 bases). 3 is PySCF's default.
+    conv_tol
+        Convergence threshold of the energy / Eh.
+    box_margin
+        Vacuum between the outermost atoms and each face of the box / Å (GTH bases).
+    ke_cutoff
+        Kinetic-energy cutoff of the finest grid / Eh (GTH bases).
+    """
 
     kind: Literal["pyscf"] = "pyscf"
-    xc: str = "pbe"
-    basis: str = "def2-svp"
-    dispersion: str | None = None
+    xc: Literal["pbe", "pbe0", "b3lyp"] = "pbe"
+    basis: Literal["def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr"] = "def2-svp"
+    dispersion: Literal["d3bj"] | None = None
+    grid: int = Field(default=3, ge=0, le=9)
+    conv_tol: float = Field(default=1e-8, gt=0.0, le=1e-4)
+    box_margin: float = Field(default=5.0, ge=3.0)
+    ke_cutoff: float = Field(default=120.0, ge=40.0)
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether the level works in a periodic box with pseudopotentials."""
+        return self.basis.startswith("gth-")
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether the functional contains exact exchange."""
+        return self.xc in HYBRIDS
+
+    @property
+    def auxiliary_basis(self) -> str:
+        """Basis that fits products of basis functions (Weigend, PCCP 2006, 8, 1057; J. Comput. Chem. 2008, 29, 167)."""
+        return "def2-universal-jkfit" if self.is_hybrid else "def2-universal-jfit"
+
+    @property
+    def text(self) -> str:
+        """``XC[-d3bj]/BASIS``, with settings that are not the default in brackets."""
+        method = f"{self.xc}-{self.dispersion}" if self.dispersion else self.xc
+        matter = ("conv_tol", "box_margin", "ke_cutoff") if self.is_periodic else ("grid", "conv_tol")
+        fields = type(self).model_fields
+        changed = [f"{name}={getattr(self, name):g}" for name in matter
+                   if getattr(self, name) != fields[name].default]  # fmt: skip
+        return f"{method}/{self.basis}" + (f"[{','.join(changed)}]" if changed else "")
+
+    @property
+    def description(self) -> str:
+        """Functional, dispersion, basis, core potentials, route and its numerical settings."""
+        dispersion = " with D3(BJ) dispersion" if self.dispersion else " without dispersion"
+        if self.is_periodic:
+            return (
+                f"{self.xc.upper()}{dispersion}, {self.basis.upper()} basis, GTH-PBE pseudopotentials, periodic "
+                f"box with {self.box_margin:g} Å of vacuum on each side, Γ point, multigrid to "
+                f"{self.ke_cutoff:g} Eh (PySCF)"
+            )
+        fitted = "Coulomb and exchange matrices" if self.is_hybrid else "Coulomb matrix"
+        return (
+            f"{self.xc.upper()}{dispersion}, {self.basis} basis, def2 effective core potentials beyond "
+            f"krypton, density-fitted {fitted}, grid level {self.grid} (PySCF)"
+        )
+
+    def require(self, cluster: Cluster) -> list[str]:
+        """Refuse elements without basis or pseudopotential and functionals without a route; warn of charge.
+
+        Raises
+        ------
+        InputError
+            If an element is not covered, or a GTH basis is combined with another functional than PBE.
+        """
+        if self.is_periodic and self.xc != "pbe":
+            raise InputError(
+                f"{self.text}: GTH-PBE pseudopotentials and the multigrid need xc 'pbe', not {self.xc!r}; "
+                f"for {self.xc} use {self.xc}/def2-svp"
+            )
+        missing = sorted(symbol for symbol in cluster.composition if _n_functions(self.basis, symbol) is None)
+        if missing:
+            raise InputError(
+                f"{self.basis} has no functions or core potential for {', '.join(missing)} "
+                f"in {cluster.name or cluster.formula}: use {_other_basis(self)} or gfn2-xtb"
+            )
+        if self.is_periodic and cluster.charge:
+            return [
+                f"charge {cluster.charge} in a periodic box: the energy contains the interaction with a "
+                "uniform background; compare it with boxes of the same size only"
+            ]
+        return []
+
+    def calculator(self, cluster: Cluster) -> Calculator:
+        """Return an ASE calculator; each geometry starts from the density of the one before."""
+        from mscflow.levels.calculator import PySCFCalculator
+
+        return PySCFCalculator(cluster, self)
+
+    def estimate(self, cluster: Cluster) -> Estimate:
+        """Count basis functions and scale measured times and sizes; nothing is built."""
+        from mscflow.levels.cost import estimate
+
+        return estimate(cluster, self)
+
+
+def _n_functions(basis: str, symbol: str) -> int | None:
+    """Return the number of basis functions of an element, None where it is not covered."""
+    from mscflow.levels.cost import n_functions
+
+    return n_functions(basis, symbol)
+
+
+def _other_basis(level: PySCF) -> str:
+    return "def2-svp" if level.is_periodic else "gth-dzvp-molopt-sr (PBE only)"

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.optimize import LBFGS
 from pydantic import BaseModel, ConfigDict, Field
 
-from mscflow.tasks.document import TaskDocument
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.levels import Level, PySCF, parse_level
+from mscflow.tasks.document import TaskDocument, input_hash
+from mscflow.tasks.relax import MAX_STEP, bond_changes
+
+if TYPE_CHECKING:
+    from mscflow.levels.scf import GroundState
 
 
 class ScfRecord(BaseModel):
@@ -72,3 +84,100 @@ class Refinement(TaskDocument):
     n_basis: int
     route: str
     scf: list[ScfRecord]
+
+
+def refine(
+    cluster: Cluster, level: str | Level = "pbe-d3bj/def2-svp", n_steps: int = 0, fmax: float = 0.05
+) -> Refinement:
+    """Compute a DFT energy, or take a few geometry steps.
+
+    Parameters
+    ----------
+    cluster
+        The structure.
+    level
+        A PySCF level, or its text form.
+    n_steps
+        Largest number of geometry steps (ASE's L-BFGS); 0 is a single point without gradient.
+    fmax
+        Threshold of the largest force on an atom at which the steps end / eV/Å.
+
+    Returns
+    -------
+    Refinement
+        Energy / eV, orbital energies / eV, and what the SCF needed.
+
+    Raises
+    ------
+    InputError
+        If the level is not a DFT level or cannot represent the cluster, or a number is out of range.
+    CalculationError
+        If an SCF does not converge.
+    """
+    from mscflow.levels.calculator import PySCFCalculator
+
+    level = require_dft(level)
+    if n_steps < 0:
+        raise InputError(f"n_steps must not be negative, not {n_steps}")
+    if not fmax > 0:
+        raise InputError(f"fmax must be positive (eV/Å), not {fmax}")
+    warnings = level.require(cluster)
+    started = time.perf_counter()
+    atoms = cluster.to_ase()
+    calculator = PySCFCalculator(cluster, level)
+    atoms.calc = calculator
+    max_force = None
+    if n_steps:
+        LBFGS(atoms, logfile=None, maxstep=MAX_STEP).run(fmax=fmax, steps=n_steps)
+        max_force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+        if max_force > fmax:
+            warnings.append(f"geometry not converged: {max_force:.3f} eV/Å after {n_steps} steps, asked for {fmax}")
+    energy = float(atoms.get_potential_energy())
+    refined = cluster.replace(positions=atoms.get_positions())
+    if n_steps:
+        warnings += bond_changes(cluster, refined)
+    last = calculator.states[-1]
+    homo, lumo = last.frontier
+    estimate = level.estimate(cluster)
+    return Refinement(
+        input_hash=input_hash("refine", cluster, level, n_steps=n_steps, fmax=fmax),
+        cluster=refined,
+        level=level,
+        level_text=level.text,
+        level_description=level.description,
+        energy=energy,
+        converged=max_force is None or max_force <= fmax,
+        n_steps=len(calculator.states) - 1,
+        max_force=max_force,
+        energies=[state.energy for state in calculator.states],
+        dispersion_energy=last.dispersion_energy,
+        homo=homo,
+        lumo=lumo,
+        gap=lumo - homo,
+        n_basis=estimate.n_basis,
+        route=estimate.route,
+        scf=[record(state) for state in calculator.states],
+        wall_time_s=time.perf_counter() - started,
+        warnings=warnings,
+    )
+
+
+def require_dft(level: str | Level) -> PySCF:
+    """Return a level that is density functional theory.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    parsed = parse_level(level)
+    if not isinstance(parsed, PySCF):
+        raise InputError(f"a DFT level such as 'pbe-d3bj/def2-svp' is needed here, not {parsed.text!r}")
+    return parsed
+
+
+def record(state: GroundState) -> ScfRecord:
+    """Return what a ground state needed."""
+    return ScfRecord(
+        guess=state.guess, cycles=state.cycles, converged=True, stages=state.stages, energy=state.energy
+    )

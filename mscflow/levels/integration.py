@@ -1,0 +1,278 @@
+"""Exchange-correlation integrals on compact blocks of grid points.
+
+PySCF evaluates all basis functions on long, thin runs of grid points again in every cycle. Here the points
+are sorted into small boxes; in each box only the shells that reach it are kept, their values are stored as
+long as memory allows, and the contractions become small dense matrix products. The result is that of
+PySCF's `NumInt` up to the neglect of function values below `CUTOFF`.
+
+This module imports PySCF at the top: import it inside functions only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+from pyscf import dft, gto, lib
+from threadpoolctl import ThreadpoolController
+
+CUTOFF = 1e-8
+"""Basis functions below this value / bohr^-3/2 everywhere in a box are left out of it."""
+
+BOX_POINTS = 1200
+"""Largest number of grid points in a box: small boxes see few shells, large ones make efficient products."""
+
+
+@dataclass
+class Box:
+    """Grid points of one region and the basis functions that reach it.
+
+    Parameters
+    ----------
+    points
+        Range of the points in the sorted grid.
+    shells
+        Indices of the shells that reach the box.
+    functions
+        Indices of their basis functions.
+    values
+        Function values and first derivatives, shape (4, n_points, n_functions), once stored.
+    """
+
+    points: slice
+    shells: np.ndarray
+    functions: np.ndarray
+    values: np.ndarray | None = None
+
+
+@dataclass
+class Boxes:
+    """A grid cut into boxes for one molecule; the grid's points are put in the order of the boxes.
+
+    Parameters
+    ----------
+    mol
+        The molecule.
+    grids
+        Its grid, built.
+    max_memory
+        Memory for stored function values / MB.
+    """
+
+    mol: gto.Mole
+    grids: dft.Grids
+    max_memory: float
+    items: list[Box] = field(default_factory=list)
+    coords: np.ndarray = field(init=False)
+    stored: bool = False
+
+    def __post_init__(self) -> None:
+        """Sort the points and find the shells of every box."""
+        coords = self.grids.coords
+        groups = _split(coords)
+        order = np.concatenate(groups)
+        self.coords = self.grids.coords = np.ascontiguousarray(coords[order])
+        self.grids.weights = np.ascontiguousarray(self.grids.weights[order])
+        self.grids.non0tab = self.grids.make_mask(self.mol, self.grids.coords)
+        self.grids.screen_index = self.grids.non0tab
+        reach = _shell_reach(self.mol)
+        centres = self.mol.atom_coords()
+        atom_of_shell = self.mol._bas[:, gto.ATOM_OF]
+        first = self.mol.ao_loc
+        start = 0
+        n_values = 0
+        for group in groups:
+            points = slice(start, start + len(group))
+            start = points.stop
+            block = self.grids.coords[points]
+            nearest = np.sqrt(((block[:, None, :] - centres) ** 2).sum(axis=2).min(axis=0))
+            shells = np.flatnonzero(nearest[atom_of_shell] < reach)
+            if not len(shells):
+                continue
+            functions = np.concatenate([np.arange(first[s], first[s + 1]) for s in shells])
+            self.items.append(Box(points, shells, functions))
+            n_values += 4 * len(group) * len(functions)
+        self.stored = 8e-6 * n_values < self.max_memory
+
+    def values(self, box: Box, derivatives: int = 1) -> np.ndarray:
+        """Return values and derivatives of a box's functions, shape (n_components, n_points, n_functions)."""
+        if box.values is not None and derivatives == 1:
+            return box.values
+        part = copy.copy(self.mol)
+        part._bas = self.mol._bas[box.shells]
+        values = gto.eval_gto(part, f"GTOval_sph_deriv{derivatives}", self.grids.coords[box.points])
+        if self.stored and derivatives == 1:
+            box.values = values
+        return values
+
+    def __iter__(self) -> Iterator[Box]:
+        return iter(self.items)
+
+
+def _split(coords: np.ndarray) -> list[np.ndarray]:
+    """Halve the set of points along its longest side until each part is small enough."""
+    todo, done = [np.arange(len(coords))], []
+    while todo:
+        part = todo.pop()
+        if len(part) <= BOX_POINTS:
+            done.append(part)
+            continue
+        extent = np.ptp(coords[part], axis=0)
+        axis = int(extent.argmax())
+        half = len(part) // 2
+        ranked = part[np.argpartition(coords[part, axis], half)]
+        todo += [ranked[half:], ranked[:half]]
+    return done
+
+
+def _shell_reach(mol: gto.Mole) -> np.ndarray:
+    """Return the radius / bohr beyond which each shell is below `CUTOFF`, shape (n_shells,)."""
+    radius = np.linspace(0.0, 40.0, 801)
+    reach = np.zeros(mol.nbas)
+    for shell in range(mol.nbas):
+        power = mol.bas_angular(shell)
+        # Normalised contraction coefficients bound the function; signs are dropped to stay an upper bound.
+        weights = np.abs(mol._libcint_ctr_coeff(shell)).max(axis=1)
+        radial = radius**power * (weights * np.exp(-np.outer(radius**2, mol.bas_exp(shell)))).sum(axis=1)
+        large = np.flatnonzero(radial > CUTOFF)
+        reach[shell] = radius[large[-1]] + 0.05 if len(large) else 0.0
+    return reach
+
+
+class BoxNumInt(dft.numint.NumInt):
+    """PySCF's `NumInt` with GGA densities, potentials and kernels evaluated box by box.
+
+    Parameters
+    ----------
+    max_memory
+        Memory for stored function values / MB.
+    """
+
+    def __init__(self, max_memory: float = 4000.0) -> None:
+        super().__init__()
+        self.value_memory = max_memory
+        self._boxes: Boxes | None = None
+
+    def boxes(self, mol: gto.Mole, grids: dft.Grids) -> Boxes:
+        """Return the boxes of a grid, made once."""
+        if grids.coords is None:
+            grids.build(with_non0tab=False)
+        # The identity of the points tells a rebuilt grid from the one the boxes were made for.
+        if self._boxes is None or self._boxes.mol is not mol or self._boxes.coords is not grids.coords:
+            self._boxes = None
+            self._boxes = Boxes(mol, grids, self.value_memory)
+        return self._boxes
+
+    def nr_rks(
+        self, mol: Any, grids: Any, xc_code: str, dms: Any, relativity: int = 0, hermi: int = 1,
+        max_memory: float = 2000, verbose: Any = None,
+    ) -> tuple:  # fmt: skip
+        """Return electron number, energy and potential matrix of a closed-shell density."""
+        dm = np.asarray(dms)
+        if self._xc_type(xc_code) != "GGA" or dm.ndim != 2 or not hermi:
+            return super().nr_rks(mol, grids, xc_code, dms, relativity, hermi, max_memory, verbose)
+        n, energy, potential = self._integrate(mol, grids, xc_code, dm[None])
+        return n[0], energy, potential[0]
+
+    def nr_uks(
+        self, mol: Any, grids: Any, xc_code: str, dms: Any, relativity: int = 0, hermi: int = 1,
+        max_memory: float = 2000, verbose: Any = None,
+    ) -> tuple:  # fmt: skip
+        """Return electron numbers, energy and potential matrices of a spin-polarised density."""
+        dm = np.asarray(dms)
+        if self._xc_type(xc_code) != "GGA" or dm.shape[:1] != (2,) or dm.ndim != 3 or not hermi:
+            return super().nr_uks(mol, grids, xc_code, dms, relativity, hermi, max_memory, verbose)
+        return self._integrate(mol, grids, xc_code, dm)
+
+    def _integrate(self, mol: Any, grids: Any, xc_code: str, dm: np.ndarray) -> tuple:
+        boxes = self.boxes(mol, grids)
+        n_spin = len(dm)
+
+        def one(box: Box) -> tuple:
+            ao = boxes.values(box)
+            weight = grids.weights[box.points]
+            rho = np.array([_density(ao, d[np.ix_(box.functions, box.functions)]) for d in dm])
+            exc, vxc = self.eval_xc_eff(
+                xc_code, rho[0] if n_spin == 1 else rho, deriv=1, xctype="GGA", spin=n_spin - 1
+            )[:2]
+            weighted = weight * np.reshape(vxc, rho.shape)
+            energy = float((rho[:, 0].sum(axis=0) * weight) @ exc)
+            return box, rho[:, 0] @ weight, energy, [_potential(ao, w) for w in weighted]
+
+        number, total = np.zeros(n_spin), 0.0
+        potential = np.zeros_like(dm)
+        for box, n, energy, parts in _parallel(one, boxes):
+            number += n
+            total += energy
+            for matrix, part in zip(potential, parts, strict=True):
+                matrix[np.ix_(box.functions, box.functions)] += part
+        return number, total, potential + potential.transpose(0, 2, 1)
+
+    def nr_rks_fxc(
+        self, mol: Any, grids: Any, xc_code: str, dm0: Any, dms: Any, relativity: int = 0, hermi: int = 0,
+        rho0: Any = None, vxc: Any = None, fxc: Any = None, max_memory: float = 2000, verbose: Any = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Return the response of the potential to density matrices `dms`, of the same shape."""
+        if self._xc_type(xc_code) != "GGA" or fxc is None or np.iscomplexobj(dms):
+            return super().nr_rks_fxc(
+                mol, grids, xc_code, dm0, dms, relativity, hermi, rho0, vxc, fxc, max_memory, verbose
+            )
+        boxes = self.boxes(mol, grids)
+        shape = np.shape(dms)
+        changes = np.reshape(dms, (-1, *shape[-2:]))
+        # A density sees the symmetric part of a matrix only.
+        changes = 0.5 * (changes + changes.transpose(0, 2, 1))
+
+        def one(box: Box) -> tuple:
+            ao = boxes.values(box)
+            kernel = fxc[..., box.points] * grids.weights[box.points]
+            window = np.ix_(box.functions, box.functions)
+            rho = [_density(ao, change[window]) for change in changes]
+            return box, [_potential(ao, np.einsum("xg,xyg->yg", r, kernel)) for r in rho]
+
+        response = np.zeros_like(changes)
+        for box, parts in _parallel(one, boxes):
+            window = np.ix_(box.functions, box.functions)
+            for matrix, part in zip(response, parts, strict=True):
+                matrix[window] += part
+        response += response.transpose(0, 2, 1)
+        return response.reshape(shape)
+
+
+def _density(ao: np.ndarray, dm: np.ndarray) -> np.ndarray:
+    """Return density and gradient, shape (4, n_points), of a symmetric density matrix."""
+    rho = np.einsum("xgi,gi->xg", ao, ao[0] @ dm)
+    rho[1:] *= 2
+    return rho
+
+
+def _potential(ao: np.ndarray, weighted: np.ndarray) -> np.ndarray:
+    """Return half the potential matrix; the other half is its transpose."""
+    scaled = np.einsum("xgi,xg->gi", ao[1:], weighted[1:])
+    scaled += ao[0] * (0.5 * weighted[0])[:, None]
+    return ao[0].T @ scaled
+
+
+def _parallel(function: Any, boxes: Boxes) -> Iterator[Any]:
+    """Apply `function` to all boxes in as many threads as PySCF uses; NumPy and libcint release the lock.
+
+    Threads of the linear algebra library inside these threads would wait for each other in busy loops:
+    on a loaded machine ten times slower than one thread.
+    """
+    n_threads = lib.num_threads()
+    with _blas().limit(limits=1, user_api="blas"):
+        if n_threads == 1:
+            yield from map(function, boxes)
+            return
+        with ThreadPoolExecutor(n_threads, initializer=lib.num_threads, initargs=(1,)) as pool:
+            yield from pool.map(function, boxes)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()

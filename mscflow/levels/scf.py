@@ -1,0 +1,218 @@
+"""How a ground state is reached: a first density of ions, coarse then fine grids, a ladder of fallbacks.
+
+This module imports PySCF at the top: import it inside functions only.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ase.units import Bohr, Hartree
+from pyscf import df, dft, gto
+from pyscf.pbc import dft as pbc_dft
+from pyscf.pbc.dft import multigrid
+
+from mscflow.cluster import Cluster
+from mscflow.errors import CalculationError
+from mscflow.levels.dispersion import dispersion
+from mscflow.levels.guess import initial_density
+from mscflow.levels.integration import BoxNumInt
+from mscflow.levels.molecule import available_memory, build
+from mscflow.levels.pyscf import PySCF
+
+COARSE_GRID = 0
+COARSE_CONV_TOL = 1e-4
+"""First stage: far from the solution neither the grid nor the threshold / Eh matters."""
+
+INTEGRAL_SHARE = 0.5
+VALUE_SHARE = 0.3
+"""Parts of the free memory for density-fitting integrals and for basis functions on the grid."""
+
+MAX_CYCLE = 50
+RUNGS = ("DIIS", "level shift 0.3 Eh and damping", "second order")
+"""What is tried in turn when a stage does not converge."""
+
+
+@dataclass
+class GroundState:
+    """A converged self-consistent field.
+
+    Attributes
+    ----------
+    cluster, level
+        What was computed.
+    mf
+        PySCF's mean-field object, converged.
+    guess
+        Name of the first density.
+    stages
+        One line per stage.
+    cycles
+        Number of cycles of all stages.
+    energy
+        Total energy with dispersion / eV.
+    dispersion_energy
+        Part of the energy that is dispersion / eV.
+    dispersion_forces
+        Forces of the dispersion energy / eV/Å, shape (n_atoms, 3).
+    """
+
+    cluster: Cluster
+    level: PySCF
+    mf: Any
+    guess: str
+    stages: list[str]
+    cycles: int
+    energy: float
+    dispersion_energy: float = 0.0
+    dispersion_forces: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def density(self) -> np.ndarray:
+        """Spin densities, shape (2, n_basis, n_basis): a first density for a similar geometry."""
+        density = np.asarray(self.mf.make_rdm1())
+        return np.array([density, density]) / 2 if density.ndim == 2 else density
+
+    @property
+    def frontier(self) -> tuple[float, float]:
+        """Energies of the highest occupied and lowest unoccupied orbital / eV, of either spin."""
+        energies, occupations = np.ravel(self.mf.mo_energy), np.ravel(self.mf.mo_occ)
+        occupied, empty = energies[occupations > 0], energies[occupations == 0]
+        lumo = float(empty.min()) if len(empty) else np.nan
+        return float(occupied.max()) * Hartree, lumo * Hartree
+
+
+def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
+    """Return PySCF's mean-field object for a cluster at a level, nothing computed yet.
+
+    Parameters
+    ----------
+    cluster, level
+        What is to be computed.
+    grid
+        Grid level instead of the level's.
+    """
+    mol = build(cluster, level)
+    is_open = cluster.multiplicity > 1
+    if level.is_periodic:
+        mf = (pbc_dft.UKS if is_open else pbc_dft.RKS)(mol, xc=level.xc)
+        mf._numint = multigrid.MultiGridNumInt2(mol)
+        return mf
+    mf = (dft.UKS if is_open else dft.RKS)(mol, xc=level.xc)
+    mf = mf.density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
+    free = available_memory()
+    mf._numint = BoxNumInt(VALUE_SHARE * free)
+    mf.grids.level = level.grid if grid is None else grid
+    if fitted_integrals(mol, level) < INTEGRAL_SHARE * free:
+        mf.with_df.build()
+    return mf
+
+
+def fitted_integrals(mol: gto.Mole, level: PySCF) -> float:
+    """Return the size of the density-fitting integrals / MB.
+
+    Where they do not fit into memory PySCF computes them again in each cycle for the Coulomb matrix, and
+    keeps them on disk (``PYSCF_TMPDIR``) for exact exchange.
+    """
+    auxiliary = df.addons.make_auxmol(mol, level.auxiliary_basis)
+    return 8e-6 * auxiliary.nao * mol.nao * (mol.nao + 1) / 2
+
+
+def ground_state(
+    cluster: Cluster, level: PySCF, density: np.ndarray | None = None, grid: int | None = None
+) -> GroundState:
+    """Return the converged ground state of a cluster.
+
+    Parameters
+    ----------
+    cluster, level
+        What is to be computed.
+    density
+        Spin densities to start from, shape (2, n_basis, n_basis); by default those of the ions.
+    grid
+        Grid level instead of the level's.
+
+    Raises
+    ------
+    CalculationError
+        If no rung of the ladder converges.
+    """
+    mf = mean_field(cluster, level, grid)
+    started = time.perf_counter()
+    guess = "previous geometry"
+    if density is None:
+        density, guess = initial_density(cluster, level, mf.mol)
+    stages = [f"guess: {guess}, {time.perf_counter() - started:.1f} s"]
+    density = density if cluster.multiplicity > 1 else density.sum(axis=0)
+    cycles = 0
+    for label, stage_grid, conv_tol in _stages(level, mf):
+        if stage_grid is not None:
+            mf.grids.level = stage_grid
+            mf.grids.reset()
+        density, n, lines = _converge(mf, density, conv_tol, label, cluster)
+        cycles += n
+        stages += lines
+    energy_d3, forces_d3 = dispersion(cluster, level)
+    return GroundState(
+        cluster, level, mf, guess, stages, cycles,
+        energy=float(mf.e_tot) * Hartree + energy_d3,
+        dispersion_energy=energy_d3, dispersion_forces=forces_d3,
+    )  # fmt: skip
+
+
+def forces(state: GroundState) -> np.ndarray:
+    """Return the forces of a ground state / eV/Å, shape (n_atoms, 3), dispersion included."""
+    gradient = state.mf.nuc_grad_method()
+    gradient.verbose = 0
+    return -gradient.kernel() * Hartree / Bohr + state.dispersion_forces
+
+
+def _stages(level: PySCF, mf: Any) -> list[tuple[str, int | None, float]]:
+    """Return label, grid level and threshold / Eh of each stage."""
+    if level.is_periodic:
+        return [(f"multigrid, {level.ke_cutoff:g} Eh", None, level.conv_tol)]
+    final = mf.grids.level
+    coarse = [(f"grid {COARSE_GRID}", COARSE_GRID, COARSE_CONV_TOL)] if final > COARSE_GRID else []
+    return [*coarse, (f"grid {final}", final, level.conv_tol)]
+
+
+def _converge(
+    mf: Any, density: np.ndarray, conv_tol: float, label: str, cluster: Cluster
+) -> tuple[np.ndarray, int, list[str]]:
+    """Climb the ladder until the field is self-consistent; return density, cycles and one line per rung."""
+    lines: list[str] = []
+    cycles = 0
+    for rung in RUNGS:
+        started = time.perf_counter()
+        n = _run(mf, density, conv_tol, rung)
+        cycles += n
+        outcome = "" if mf.converged else ", not converged"
+        lines.append(
+            f"{label}, {rung}: {n} cycles to {conv_tol:g} Eh{outcome}, {time.perf_counter() - started:.1f} s"
+        )
+        density = mf.make_rdm1()
+        if mf.converged:
+            return density, cycles, lines
+    raise CalculationError(
+        f"the SCF of {cluster.name or cluster.formula} (charge {cluster.charge}, multiplicity "
+        f"{cluster.multiplicity}) did not converge in {cycles} cycles ({'; '.join(lines)}): check the "
+        "structure, charge and multiplicity; relax it with gfn2-xtb first, or use a hybrid functional"
+    )
+
+
+def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
+    """Run one rung and leave its orbitals in `mf`; return the number of cycles."""
+    shifted = rung == RUNGS[1]
+    mf.level_shift = 0.3 if shifted else 0.0
+    mf.damp = 0.3 if shifted else 0.0
+    mf.conv_tol = conv_tol
+    mf.max_cycle = MAX_CYCLE
+    solver = mf.newton() if rung == RUNGS[2] else mf
+    solver.kernel(dm0=density, dump_chk=False)
+    if solver is not mf:
+        for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
+            setattr(mf, name, getattr(solver, name))
+    return int(getattr(solver, "cycles", 0) or 0)

@@ -1,0 +1,162 @@
+"""DFT results equal plain PySCF's for the same settings, and say what they needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.units import Hartree
+from pyscf import dft, gto
+from scipy.spatial.transform import Rotation
+
+from mscflow.builder import precursor
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.levels import PySCF
+from mscflow.levels.scf import forces, ground_state
+from mscflow.tasks.excite import excite
+from mscflow.tasks.refine import refine
+
+ZINC = precursor("Zn2+")
+WATER = Cluster.from_ase(molecule("H2O"))
+
+
+def plain(cluster: Cluster, level: PySCF, guess: str = "minao"):
+    """Stock PySCF at the same settings."""
+    mol = gto.M(
+        atom=list(zip(cluster.symbols, cluster.positions.tolist(), strict=True)),
+        basis=level.basis,
+        ecp={s: level.basis for s in set(cluster.symbols) if s in ("In", "Cd")},
+        charge=cluster.charge,
+        spin=cluster.multiplicity - 1,
+        verbose=0,
+    )
+    kind = dft.UKS if cluster.multiplicity > 1 else dft.RKS
+    mf = kind(mol, xc=level.xc).density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
+    mf.grids.level = level.grid
+    mf.conv_tol = 1e-9
+    mf.init_guess = guess
+    cycles = []
+    mf.callback = lambda environment: cycles.append(environment["cycle"])
+    mf.kernel()
+    assert mf.converged
+    return mf, len(cycles)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "level"),
+    [
+        (ZINC, PySCF()),
+        (WATER, PySCF(xc="pbe0", basis="def2-tzvp")),
+        (WATER.replace(charge=1, multiplicity=2), PySCF()),
+        (precursor("In3+"), PySCF(grid=1)),
+    ],
+    ids=["Zn(O2CH)2", "water PBE0", "water cation", "In(O2CH)3"],
+)
+def test_energies_equal_plain_pyscf(cluster, level):
+    state = ground_state(cluster, level)
+    reference, _ = plain(cluster, level)
+    assert state.energy / Hartree == pytest.approx(reference.e_tot, abs=1e-6)
+    mine = np.ravel(state.mf.mo_energy)
+    assert np.allclose(mine, np.ravel(reference.mo_energy), atol=2e-4)
+
+
+def test_forces_equal_plain_pyscf():
+    level = PySCF()
+    reference, _ = plain(ZINC, level)
+    gradient = reference.nuc_grad_method().kernel()
+    mine = forces(ground_state(ZINC, level))
+    assert np.abs(mine * 0.529177210903 / Hartree + gradient).max() < 2e-5
+
+
+def test_the_ions_are_a_better_start_than_neutral_atoms():
+    cluster = precursor("In3+")
+    level = PySCF(grid=1)
+    state = ground_state(cluster, level)
+    _, stock = plain(cluster, level)
+    assert state.guess == "ions and ligands"
+    # Only cycles on the final grid are dear; all of ours together are hardly more than PySCF's.
+    final = int(state.stages[-1].split(": ")[1].split()[0])
+    assert final < stock
+
+
+def test_high_spin_manganese_is_a_sextet():
+    result = refine(precursor("Mn2+"), PySCF(grid=1))
+    assert result.cluster.multiplicity == 6
+    state = ground_state(result.cluster, PySCF(grid=1))
+    assert state.mf.spin_square()[0] == pytest.approx(8.75, abs=0.05)
+
+
+def test_dispersion_is_the_two_body_d3bj_of_pyscf():
+    result = refine(ZINC, PySCF(dispersion="d3bj", grid=1))
+    mf = plain(ZINC, PySCF(grid=1))[0]
+    expected = mf.get_dispersion("d3bj2b") * Hartree
+    assert result.dispersion_energy == pytest.approx(expected, abs=1e-6)
+    assert result.energy == pytest.approx(mf.e_tot * Hartree + expected, abs=5e-5)
+    assert result.dispersion_energy < 0
+
+
+def test_geometry_steps_lower_the_energy_and_reuse_the_density():
+    result = refine(ZINC, PySCF(grid=1), n_steps=3)
+    assert result.n_steps == 3
+    assert result.energies[-1] < result.energies[0]
+    assert result.scf[1].guess == "previous geometry"
+    assert result.max_force is not None
+    assert "geometry not converged" in result.warnings[0]
+
+
+def test_energy_does_not_depend_on_orientation():
+    turned = ZINC.replace(positions=ZINC.positions @ Rotation.random(random_state=4).as_matrix())
+    energies = [refine(c, PySCF(grid=2)).energy for c in (ZINC, turned)]
+    assert energies[0] == pytest.approx(energies[1], abs=5e-3)
+
+
+def test_pseudopotentials_on_multigrids():
+    level = PySCF(basis="gth-szv-molopt-sr", ke_cutoff=80.0, box_margin=4.0)
+    result = refine(WATER, level)
+    assert result.route == "multigrid"
+    assert -480 < result.energy < -450  # valence electrons only, about -17 Eh
+    with pytest.raises(InputError, match="need xc 'pbe'"):
+        PySCF(xc="pbe0", basis="gth-szv-molopt-sr").require(WATER)
+    with pytest.raises(InputError, match="excitations need a def2 basis"):
+        excite(WATER, level)
+
+
+def test_excitations_equal_plain_tda():
+    level = PySCF(grid=1)
+    result = excite(ZINC, level, nstates=4)
+    reference, _ = plain(ZINC, level)
+    solver = reference.TDA()
+    solver.nstates, solver.verbose = 4, 0
+    solver.kernel()
+    assert [s.energy for s in result.states] == pytest.approx(solver.e * Hartree, abs=1e-3)
+    strengths = [s.oscillator_strength for s in result.states]
+    assert sum(strengths) == pytest.approx(sum(solver.oscillator_strength()), abs=1e-4)
+    assert result.states[0].transition.startswith("HOMO")
+    assert all(s.wavelength * s.energy == pytest.approx(1239.84, abs=0.01) for s in result.states)
+
+
+def test_the_coarse_grid_of_the_response_is_harmless():
+    coarse = excite(ZINC, PySCF(), nstates=3)
+    state = ground_state(ZINC, PySCF())
+    solver = state.mf.TDA()
+    solver.nstates, solver.verbose = 3, 0
+    solver.kernel()
+    assert [s.energy for s in coarse.states] == pytest.approx(solver.e * Hartree, abs=0.01)
+    assert "grid level 1" in coarse.method
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: refine(WATER, "gfn2-xtb"), "a DFT level"),
+        (lambda: refine(WATER, "pbe/def2-svp", n_steps=-1), "n_steps"),
+        (lambda: refine(WATER, "pbe/def2-svp", fmax=0), "fmax"),
+        (lambda: excite(WATER, "pbe/def2-svp", nstates=0), "nstates"),
+        (lambda: excite(precursor("Mn2+"), "pbe/def2-svp"), "need a singlet"),
+        (lambda: refine(Cluster(("U",), np.zeros((1, 3))), "pbe/def2-svp"), "has no functions"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
