@@ -221,7 +221,7 @@ class Cluster(MSONable):
         return cls(**{key: value for key, value in d.items() if not key.startswith("@")})
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:  # noqa: ARG003 - pydantic's hook
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Tell pydantic to validate from, and serialise to, `as_dict`."""
         from pydantic_core import core_schema
 

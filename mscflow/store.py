@@ -75,7 +75,9 @@ def explain(err: sqlite3.Error | OSError, path: Path) -> StoreError:
     if "full" in text or getattr(err, "errno", None) == 28:
         return StoreError(f"{path}: the disk is full: free some space, then `mscflow resume` goes on")
     if "readonly" in text or "unable to open" in text or isinstance(err, OSError):
-        return StoreError(f"{path.parent}: cannot be written ({text}): choose a writable directory with --dir")
+        return StoreError(
+            f"{path.parent}: cannot be written ({text}): choose a writable directory with --dir"
+        )
     if "malformed" in text or "not a database" in text:
         return StoreError(f"{path}: the store is damaged ({text}): restore it from a copy, or start anew")
     if "locked" in text:
@@ -199,7 +201,7 @@ class SQLiteStore(Store):
             documents = list(found)
             for field, order in reversed(list(sort.items())):
                 descending = (order.value if isinstance(order, Sort) else order) == -1
-                documents.sort(key=lambda doc: _sort_key(_get(doc, field)), reverse=descending)  # noqa: B023
+                documents.sort(key=lambda doc: _sort_key(_get(doc, field)), reverse=descending)
             found = iter(documents)
         for document in islice(found, skip, skip + limit if limit else None):
             yield _project(document, properties)
@@ -262,7 +264,7 @@ class SQLiteStore(Store):
         from mongomock_ng.filtering import filter_applies
 
         where, values = _pushed_down(criteria)
-        sql = f"SELECT id, document FROM {self.collection_name} {where} ORDER BY id"  # noqa: S608 - our names
+        sql = f"SELECT id, document FROM {self.collection_name} {where} ORDER BY id"
         try:
             rows = self._collection.execute(sql, values).fetchall()
         except sqlite3.Error as err:
@@ -290,10 +292,7 @@ def _pushed_down(criteria: dict) -> tuple[str, list[Any]]:
 
 def _walk(document: Any, field: str) -> Any:
     for part in field.split("."):
-        if isinstance(document, list) and part.isdigit():
-            document = document[int(part)]
-        else:
-            document = document[part]
+        document = document[int(part) if isinstance(document, list) and part.isdigit() else part]
     return document
 
 
@@ -356,5 +355,3 @@ def job_store(path: str | Path) -> JobStore:
     return JobStore(
         SQLiteStore(str(path), "outputs"), additional_stores={"data": SQLiteStore(str(path), "data")}
     )
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flows_for_tests as flows
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,6 @@ from jobflow import run_locally
 from maggma.core import Sort
 from maggma.stores import MemoryStore
 
-import flows_for_tests as flows
 from mscflow.store import SQLiteStore, job_store
 
 DOCUMENTS = [
@@ -65,10 +65,14 @@ def test_queries(stores, criteria):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    sort=st.dictionaries(st.sampled_from(["uuid", "index", "output.energy", "name"]), st.sampled_from([1, -1]), min_size=4),
+    sort=st.dictionaries(
+        st.sampled_from(["uuid", "index", "output.energy", "name"]), st.sampled_from([1, -1]), min_size=4
+    ),
     skip=st.integers(0, 25),
     limit=st.integers(0, 25),
-    properties=st.sampled_from([None, ["uuid"], ["output.energy", "index"], {"output.level.xc": 1}, ["missing"]]),
+    properties=st.sampled_from(
+        [None, ["uuid"], ["output.energy", "index"], {"output.level.xc": 1}, ["missing"]]
+    ),
 )
 def test_sort_skip_limit_and_projection(tmp_path_factory, sort, skip, limit, properties):
     ours = SQLiteStore(str(tmp_path_factory.mktemp("s") / "s.sqlite"))
@@ -96,7 +100,8 @@ def test_remove_distinct_and_groupby(stores):
     assert ours.count() == theirs.count()
     assert sorted(ours.distinct("name")) == sorted(theirs.distinct("name"))
     groups = [
-        sorted((str(key), len(list(members))) for key, members in store.groupby(["name", "index"])) for store in stores
+        sorted((str(key), len(list(members))) for key, members in store.groupby(["name", "index"]))
+        for store in stores
     ]
     assert groups[0] == groups[1]
     last = ours.query_one({"uuid": "u1"}, sort={"index": Sort.Descending})

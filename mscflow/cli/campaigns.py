@@ -31,10 +31,14 @@ def register(app: typer.Typer) -> None:
 
 def run(
     campaign: Annotated[Path, typer.Argument(help="Campaign file (YAML).")],
-    directory: Annotated[Path | None, typer.Option("--dir", help="Run directory; by default runs/NAME.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Run directory; by default runs/NAME.")
+    ] = None,
     executor: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
     workers: Workers = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show jobs and their estimated cost only.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show jobs and their estimated cost only.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a campaign, or go on with it where its directory exists."""
@@ -57,9 +61,7 @@ def run(
         return
     place = directory or Path("runs") / settings.name
     with Progress(settings.name) as progress:
-        run_flow(
-            flow, dir=place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers
-        )
+        run_flow(flow, dir=place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers)
     _conclude(place, as_json)
 
 

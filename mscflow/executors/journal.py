@@ -80,7 +80,7 @@ class JobRow:
 
     @property
     def key(self) -> tuple[str, int]:
-        """uuid and index."""
+        """Uuid and index."""
         return self.uuid, self.index
 
     @property
@@ -181,7 +181,9 @@ class Journal:
         return [
             json_util.loads(text)
             for uuid in uuids
-            for (text,) in self._connection.execute("SELECT document FROM outputs WHERE uuid=? ORDER BY idx", [uuid])
+            for (text,) in self._connection.execute(
+                "SELECT document FROM outputs WHERE uuid=? ORDER BY idx", [uuid]
+            )
         ]
 
     def blobs(self, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -228,7 +230,8 @@ class Journal:
             for collection, members in documents.items():
                 upsert(connection, collection, members)
             connection.execute(
-                "UPDATE jobs SET state=?, ended=?, stop=?, n_completions=n_completions+1 WHERE uuid=? AND idx=?",
+                "UPDATE jobs SET state=?, ended=?, stop=?, n_completions=n_completions+1 "
+                "WHERE uuid=? AND idx=?",
                 (State.DONE, time.time(), stop, *key),
             )
             if detour:
@@ -255,7 +258,15 @@ class Journal:
         self._connection.executemany(
             "INSERT INTO jobs (uuid, idx, name, parents, metadata, tolerant, job) VALUES (?,?,?,?,?,?,?)",
             [
-                (j.uuid, j.index, j.name, json.dumps(j.parents), json_util.dumps(j.metadata), j.tolerant, j.text)
+                (
+                    j.uuid,
+                    j.index,
+                    j.name,
+                    json.dumps(j.parents),
+                    json_util.dumps(j.metadata),
+                    j.tolerant,
+                    j.text,
+                )
                 for j in jobs
             ],
         )

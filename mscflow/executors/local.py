@@ -16,7 +16,7 @@ from mscflow.executors.worker import receive, send
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class WorkerDied(MscflowError):
+class WorkerDiedError(MscflowError):
     """The process of a job ended without an answer (killed, or out of memory)."""
 
 
@@ -67,12 +67,12 @@ class LocalExecutor:
                 send(process.stdin, message)
                 answer = receive(process.stdout)
             except (OSError, ValueError) as err:
-                future.set_exception(WorkerDied(f"the worker process could not be used: {err}"))
+                future.set_exception(WorkerDiedError(f"the worker process could not be used: {err}"))
                 continue
             if answer is None:
                 code = process.wait()
                 why = "killed, perhaps out of memory" if code < 0 else f"exit code {code}"
-                future.set_exception(WorkerDied(f"the worker process died ({why})"))
+                future.set_exception(WorkerDiedError(f"the worker process died ({why})"))
             else:
                 future.set_result(answer)
 
@@ -86,7 +86,7 @@ class LocalExecutor:
             environment["PYTHONPATH"] = os.pathsep.join(
                 entry for entry in (package_root, os.environ.get("PYTHONPATH")) if entry
             )
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(
                 [sys.executable, "-m", "mscflow.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from mscflow.errors import InputError, StoreError
 from mscflow.executors.journal import JobRow, Journal, NewJob, State
-from mscflow.executors.local import LocalExecutor, WorkerDied
+from mscflow.executors.local import LocalExecutor, WorkerDiedError
 from mscflow.executors.worker import FLOWS
 from mscflow.store import job_store
 
@@ -231,7 +231,7 @@ def _drive(
     journal: Journal, directory: Path, on_event: Callable[[JobEvent], None] | None, n_workers: int
 ) -> dict[str, dict[int, Response]]:
     journal.reopen()
-    driver = _Driver(journal, directory, on_event or (lambda event: None), n_workers)
+    driver = _Driver(journal, directory, on_event or (lambda _: None), n_workers)
     driver.run()
     return _responses(journal)
 
@@ -396,7 +396,7 @@ class _Driver:
         """Commit what a job did and see what may run now."""
         try:
             answer = future.result()
-        except WorkerDied as err:
+        except WorkerDiedError as err:
             self.deaths[key] += 1
             if self.deaths[key] < MAX_ATTEMPTS_AFTER_DEATH:
                 heapq.heappush(self.ready, (self.jobs[key].number, key))

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,11 +97,21 @@ class MACE(Level):
         )
 
 
+@contextlib.contextmanager
+def _quiet_logging() -> Iterator[None]:
+    """Drop what mace-torch says about the precision of the file while it loads."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 @lru_cache(maxsize=4)
 def _load(path: Path, _checksum: str, dtype: str) -> Any:
     os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # the file's checksum was verified
-    logging.getLogger("mace").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet_logging():
         warnings.simplefilter("ignore")
         import torch
         from mace.calculators import MACECalculator

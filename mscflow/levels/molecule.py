@@ -5,7 +5,6 @@ This module imports PySCF at the top: import it inside functions only.
 
 from __future__ import annotations
 
-
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,11 @@ MEMORY_SHARE = 0.7
 """Part of the memory that is free at the start which a calculation may take."""
 
 
-
 def available_memory() -> float:
     """Return the memory a calculation may take / MB."""
     import psutil
 
     return MEMORY_SHARE * psutil.virtual_memory().available / 1e6
-
-
 
 
 def molecule(cluster: Cluster, level: PySCF) -> gto.Mole:

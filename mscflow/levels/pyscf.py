@@ -71,7 +71,7 @@ class PySCF(Level):
 
     @property
     def auxiliary_basis(self) -> str:
-        """Basis that fits products of basis functions (Weigend, PCCP 2006, 8, 1057; J. Comput. Chem. 2008, 29, 167)."""
+        """Basis that fits products of basis functions (Weigend, PCCP 2006, 8, 1057; JCC 2008, 29, 167)."""
         return "def2-universal-jkfit" if self.is_hybrid else "def2-universal-jfit"
 
     @property
@@ -90,8 +90,8 @@ class PySCF(Level):
         dispersion = " with D3(BJ) dispersion" if self.dispersion else " without dispersion"
         if self.is_periodic:
             return (
-                f"{self.xc.upper()}{dispersion}, {self.basis.upper()} basis, GTH-PBE pseudopotentials, periodic "
-                f"box with {self.box_margin:g} Å of vacuum on each side, Γ point, multigrid to "
+                f"{self.xc.upper()}{dispersion}, {self.basis.upper()} basis, GTH-PBE pseudopotentials, "
+                f"periodic box with {self.box_margin:g} Å of vacuum on each side, Γ point, multigrid to "
                 f"{self.ke_cutoff:g} Eh (PySCF)"
             )
         fitted = "Coulomb and exchange matrices" if self.is_hybrid else "Coulomb matrix"

@@ -106,7 +106,9 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
         rows.append(("Orbital gap", f"{f.gap:.2f} eV", f.level_text))
     if results.exchange is not None:
         for ion in dict.fromkeys(row.ion for row in results.exchange.reactions):
-            best = min((row for row in results.exchange.reactions if row.ion == ion), key=lambda row: row.energy)
+            best = min(
+                (row for row in results.exchange.reactions if row.ion == ion), key=lambda row: row.energy
+            )
             name = f"Lowest exchange energy, {ion}"
             rows.append((name, f"{best.energy:+.2f} eV ({best.label})", results.exchange.energy_level))
     if results.excitations is not None and results.excitations.states:

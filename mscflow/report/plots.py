@@ -13,7 +13,13 @@ ION_COLOURS = (BLUE, ORANGE, GREEN, "#7a4fa3", "#a8324a", "#4a7f8c")
 
 
 def _figure(data: list[dict], x: str, y: str, **layout: Any) -> Figure:
-    axis = {"showline": True, "linecolor": GREY, "ticks": "outside", "gridcolor": "#e6e9ed", "zeroline": False}
+    axis = {
+        "showline": True,
+        "linecolor": GREY,
+        "ticks": "outside",
+        "gridcolor": "#e6e9ed",
+        "zeroline": False,
+    }
     return {
         "data": data,
         "layout": {
@@ -104,7 +110,9 @@ def exchange_plot(results: CampaignResults) -> Figure | None:
                 "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
             }
         )
-    figure = _figure(data, f"ΔE / eV ({exchange.energy_level})", "", height=120 + 34 * len(exchange.reactions))
+    figure = _figure(
+        data, f"ΔE / eV ({exchange.energy_level})", "", height=120 + 34 * len(exchange.reactions)
+    )
     figure["layout"]["yaxis"].update(automargin=True, autorange="reversed")
     figure["layout"]["xaxis"]["zeroline"] = True
     return figure

@@ -146,7 +146,9 @@ class CampaignResults(BaseModel):
             except ValidationError as err:
                 first = err.errors(include_url=False)[0]
                 where = ".".join(str(piece) for piece in first["loc"])
-                problems.append(f"document of job {document.get('name')!r} cannot be read: {where}: {first['msg']}")
+                problems.append(
+                    f"document of job {document.get('name')!r} cannot be read: {where}: {first['msg']}"
+                )
         return cls(jobs=[JobLine(**job) for job in jobs], problems=problems, **parts, **facts)
 
     def missing(self) -> list[str]:

@@ -89,7 +89,9 @@ def binding_table(results: CampaignResults) -> Table | None:
 
 def scf_table(results: CampaignResults) -> Table | None:
     """Return what the ground states needed to converge."""
-    records = [("refinement", n, r) for n, r in enumerate(results.refinement.scf)] if results.refinement else []
+    records = (
+        [("refinement", n, r) for n, r in enumerate(results.refinement.scf)] if results.refinement else []
+    )
     if results.excitations is not None:
         records.append(("excitations", 0, results.excitations.scf))
     if not records:

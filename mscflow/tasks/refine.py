@@ -131,7 +131,9 @@ def refine(
         LBFGS(atoms, logfile=None, maxstep=MAX_STEP).run(fmax=fmax, steps=n_steps)
         max_force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
         if max_force > fmax:
-            warnings.append(f"geometry not converged: {max_force:.3f} eV/Å after {n_steps} steps, asked for {fmax}")
+            warnings.append(
+                f"geometry not converged: {max_force:.3f} eV/Å after {n_steps} steps, asked for {fmax}"
+            )
     energy = float(atoms.get_potential_energy())
     refined = cluster.replace(positions=atoms.get_positions())
     if n_steps:

@@ -8,7 +8,9 @@ from mscflow.errors import InputError
 
 
 def test_the_area_is_the_oscillator_strength():
-    spectrum = absorption_spectrum([3.0, 3.4, 4.1], [0.2, 0.05, 0.6], wavelengths=np.linspace(150, 900, 20001))
+    spectrum = absorption_spectrum(
+        [3.0, 3.4, 4.1], [0.2, 0.05, 0.6], wavelengths=np.linspace(150, 900, 20001)
+    )
     wavenumbers = 1e7 / spectrum.wavelengths
     area = np.trapezoid(spectrum.epsilon[::-1], wavenumbers[::-1])
     assert 4.319e-9 * area == pytest.approx(0.85, rel=1e-3)
@@ -24,10 +26,12 @@ def test_the_maximum_and_width_are_those_of_the_state():
 
 def test_known_conversions():
     assert pytest.approx(1239.84, abs=0.01) == EV_NM
-    assert 1 / EV_PER_CM == pytest.approx(8065.5, abs=0.1)
+    assert pytest.approx(8065.5, abs=0.1) == 1 / EV_PER_CM
 
 
-@pytest.mark.parametrize(("energies", "strengths", "width"), [([], [], 0.2), ([-1.0], [1.0], 0.2), ([1.0], [1.0], 0)])
+@pytest.mark.parametrize(
+    ("energies", "strengths", "width"), [([], [], 0.2), ([-1.0], [1.0], 0.2), ([1.0], [1.0], 0)]
+)
 def test_bad_input(energies, strengths, width):
     with pytest.raises(InputError, match="positive"):
         absorption_spectrum(energies, strengths, fwhm_ev=width)

@@ -43,7 +43,11 @@ def documents(directory: Path) -> dict[str, object]:
     found = journal.outputs(list(dict.fromkeys(row.uuid for row in rows)))
     assert {(row.state, row.n_completions) for row in rows} == {("done", 1)}
     journal.close()
-    return {f"{d['name']} {d['index']}": stripped(d["output"]) for d in found if "attributes" not in str(d["output"])}
+    return {
+        f"{d['name']} {d['index']}": stripped(d["output"])
+        for d in found
+        if "attributes" not in str(d["output"])
+    }
 
 
 def stripped(value):
@@ -162,10 +166,12 @@ def assert_close(a, b, where):
 def test_failed_jobs_leave_a_report_and_exit_code_1(tmp_path):
     # Two electrons too many for GFN2 would be fine; a relaxation that explodes is not.
     (tmp_path / "close.xyz").write_text("2\n\nIn 0 0 0\nCl 0 0 0.55\n")
-    campaign = "name: bad\nstructure: {file: close.xyz}\nrefine: {level: pbe/def2-svp}\nexchange: {ions: [Ga3+]}\n"
+    campaign = (
+        "name: bad\nstructure: {file: close.xyz}\nrefine: {level: pbe/def2-svp}\nexchange: {ions: [Ga3+]}\n"
+    )
     (tmp_path / "bad.yaml").write_text(campaign)
     process = start("run", "bad.yaml", cwd=tmp_path)
-    output, errors = process.communicate()
+    _output, errors = process.communicate()
     assert process.returncode == 1, errors
     assert "job(s) failed" in errors.splitlines()[-1]
     assert "Traceback" not in errors

@@ -25,7 +25,10 @@ N_KILLS = 10
 
 
 def driver(directory: Path) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), str(Path(__file__).parents[1])])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path(__file__).parents[1])]),
+    }
     return subprocess.Popen([sys.executable, "-c", DRIVER, directory], env=environment)
 
 
@@ -35,7 +38,7 @@ def workers(directory: Path) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if "mscflow.executors.worker" in (process / "cmdline").read_text():
-                found += [process.name] if str(directory) in os.readlink(process / "cwd") else []
+                found += [process.name] if str(directory) in str((process / "cwd").readlink()) else []
         except OSError:
             continue
     return found
@@ -64,8 +67,13 @@ def test_ten_kills_and_a_resume_equal_an_undisturbed_run(tmp_path):
         rows = journal.rows()
         assert {row.n_completions for row in rows} == {1}
         uuids = list(dict.fromkeys(row.uuid for row in rows))
-        results.append(sorted((d["name"], d["index"], str(d["output"])) for d in journal.outputs(uuids)
-                              if "attributes" not in str(d["output"])))
+        results.append(
+            sorted(
+                (d["name"], d["index"], str(d["output"]))
+                for d in journal.outputs(uuids)
+                if "attributes" not in str(d["output"])
+            )
+        )
         journal.close()
     assert results[0] == results[1]
     deadline = time.time() + 5

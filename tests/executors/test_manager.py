@@ -212,5 +212,7 @@ def test_a_newer_store_and_a_foreign_file_are_refused(tmp_path):
 
 def test_workers_end_with_the_run(tmp_path):
     mscflow.run(flows.chain(1), dir=tmp_path)
-    running = subprocess.run(["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    running = subprocess.run(
+        ["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+    )
     assert "mscflow.executors.worker" not in running.stdout

@@ -58,7 +58,15 @@ def dft_documents() -> list[dict]:
         "level_description": level.description,
     }
     refinement = Refinement(
-        **common, energy=-1000.0, converged=True, homo=-7.0, lumo=-2.5, gap=4.5, n_basis=545, route="test", scf=[scf]
+        **common,
+        energy=-1000.0,
+        converged=True,
+        homo=-7.0,
+        lumo=-2.5,
+        gap=4.5,
+        n_basis=545,
+        route="test",
+        scf=[scf],
     )
     states = [
         State(energy=e, wavelength=1239.84 / e, oscillator_strength=f, transition="HOMO → LUMO (0.9)")

@@ -42,7 +42,10 @@ def opened(browser, report, width):
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("console", lambda line: page.problems.append(line.text) if line.type == "error" else None)
-    page.on("request", lambda r: page.problems.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None)
+    page.on(
+        "request",
+        lambda r: page.problems.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None,
+    )
     page.goto(report.as_uri())
     page.wait_for_selector("#viewer[data-ready=yes]", timeout=60_000)
     page.wait_for_timeout(1000)
@@ -87,7 +90,8 @@ def test_the_viewer_changes_colours_and_structure(browser, report):
 
 def test_tables_sort_and_export(browser, report):
     page = opened(browser, report, 1280)
-    cells = "[...document.querySelectorAll('#table-separations tbody tr')].map(r => Number(r.cells[1].textContent))"
+    rows = "[...document.querySelectorAll('#table-separations tbody tr')]"
+    cells = f"{rows}.map(row => Number(row.cells[1].textContent))"
     head = page.locator("#table-separations th button").nth(1)
     head.click()
     assert page.evaluate(cells) == sorted(page.evaluate(cells))

@@ -87,5 +87,7 @@ def test_species_of_reactions_do_not_stand_in_for_the_campaigns_own_parts(docume
     species = copy.deepcopy(documents[1])
     species["name"] = "relax Ga(O2CH)3"
     jobs.append({"name": "relax Ga(O2CH)3", "state": "done"})
-    results = CampaignResults.from_documents([species, *[d for d in documents if d["name"] != "relax x"]], jobs, name="d")
+    results = CampaignResults.from_documents(
+        [species, *[d for d in documents if d["name"] != "relax x"]], jobs, name="d"
+    )
     assert results.relaxation is None

@@ -77,7 +77,9 @@ def test_the_shipped_model_agrees_with_its_teacher_on_in4p():
     graph = topology(teacher.cluster)
     assert not bond_changes(teacher.cluster, student.cluster)
     for metal in graph.metals:
-        bonds = [np.linalg.norm(c.positions[metal] - c.positions[0]) for c in (teacher.cluster, student.cluster)]
+        bonds = [
+            np.linalg.norm(c.positions[metal] - c.positions[0]) for c in (teacher.cluster, student.cluster)
+        ]
         assert bonds[0] == pytest.approx(bonds[1], abs=0.05)
 
 
