@@ -37,8 +37,16 @@ class Split:
     test: list[Atoms]
 
 
-def split(recipe: Recipe, labels: Path) -> Split:
-    """Divide the labelled frames by start structure: frames of one trajectory stay together."""
+def split(recipe: Recipe, directories: Sequence[Path]) -> Split:
+    """Divide the labelled frames by start structure: frames of one trajectory stay together.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    directories
+        Labels, and frames of the rounds of exploration.
+    """
     seen: list[Start] = []
     parts: dict[str, list[Atoms]] = {"train": [], "valid": [], "test": []}
     for start in starts(recipe):
@@ -47,21 +55,24 @@ def split(recipe: Recipe, labels: Path) -> Split:
         else:
             seen.append(start)
             part = "valid" if len(seen) % VALID_EVERY == 0 else "train"
-        parts[part] += load(label_file(labels, start))
+        files = (label_file(directory, start) for directory in directories)
+        parts[part] += [frame for file in files if file.exists() for frame in load(file)]
     return Split(**parts)
 
 
-def fit(recipe: Recipe, labels: Path, directory: Path) -> Path:
-    """Train the network; a stopped run goes on from its last checkpoint.
+def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 0) -> Path:
+    """Train the network; a stopped run, and the next round, go on from the last checkpoint.
 
     Parameters
     ----------
     recipe
         Network and seed.
     labels
-        Directory of labelled files, complete.
+        Directories of labelled files, complete.
     directory
-        Where checkpoints, log and model go.
+        Where checkpoints, log and models go.
+    n_round
+        Rounds of exploration before this fit.
 
     Returns
     -------
@@ -74,16 +85,18 @@ def fit(recipe: Recipe, labels: Path, directory: Path) -> Path:
         If mace-torch's training ends with an error; the log is named.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    finished = directory / f"round-{n_round}.model"
+    if finished.exists():
+        return finished
     model = directory / f"{recipe.name}_stagetwo.model"
-    if model.exists():
-        return model
+    model.unlink(missing_ok=True)
     frames = split(recipe, labels)
     for part, atoms in (("train", frames.train), ("valid", frames.valid)):
         write(directory / f"{part}.extxyz", [_bare(a) for a in atoms], format="extxyz")
     log = directory / "fit.log"
     with log.open("a") as stream:
         code = subprocess.run(  # noqa: S603 - our own interpreter and arguments, no shell
-            [sys.executable, "-m", "mace.cli.run_train", *_arguments(recipe, directory)],
+            [sys.executable, "-m", "mace.cli.run_train", *_arguments(recipe, directory, n_round)],
             cwd=directory,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -91,7 +104,7 @@ def fit(recipe: Recipe, labels: Path, directory: Path) -> Path:
         ).returncode
     if code or not model.exists():
         raise CalculationError(f"the fit of {recipe.name} ended with code {code}: see {log}")
-    return model
+    return model.rename(finished)
 
 
 def _bare(atoms: Atoms) -> Atoms:
@@ -101,7 +114,7 @@ def _bare(atoms: Atoms) -> Atoms:
     return frame
 
 
-def _arguments(recipe: Recipe, directory: Path) -> Sequence[str]:
+def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
     network = recipe.network
     options = {
         "name": recipe.name,
@@ -123,7 +136,9 @@ def _arguments(recipe: Recipe, directory: Path) -> Sequence[str]:
         "lr": network.lr,
         "scheduler": "ExponentialLR",
         "lr_scheduler_gamma": network.lr_decay,
-        "max_num_epochs": network.epochs,
+        "max_num_epochs": network.epochs + n_round * recipe.exploration.epochs,
+        "compute_avg_num_neighbors": False,
+        "avg_num_neighbors": network.avg_num_neighbors,
         "start_swa": network.stage_two,
         "ema_decay": 0.99,
         "default_dtype": "float32",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Ato
     list of Atoms
         Frames with ``info["REF_energy"]`` / eV and ``arrays["REF_forces"]`` / eV/Å.
     """
-    frames = [_labelled(atoms, start) for atoms in _walk(start, sampling, calculator)]
+    frames = [labelled(atoms, start) for atoms in _walk(start, sampling, calculator)]
     return [f for f in frames if np.abs(f.arrays["REF_forces"]).max() < sampling.max_force]
 
 
@@ -62,9 +63,7 @@ def _walk(start: Start, sampling: Sampling, calculator: Calculator) -> Iterator[
         atoms.positions = centre + strain * (relaxed - centre)
         yield atoms
     atoms.positions = relaxed
-    atoms.set_masses(
-        [HYDROGEN_MASS if s == "H" else m for s, m in zip(atoms.symbols, atoms.get_masses(), strict=True)]
-    )
+    heavy_hydrogen(atoms)
     temperature = float(rng.choice(sampling.temperatures))
     MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
     dynamics = Langevin(
@@ -80,7 +79,8 @@ def _walk(start: Start, sampling: Sampling, calculator: Calculator) -> Iterator[
             yield atoms
 
 
-def _labelled(atoms: Atoms, start: Start) -> Atoms:
+def labelled(atoms: Atoms, start: Start) -> Atoms:
+    """Return a frame with the labels of the calculator of `atoms`."""
     frame = Atoms(atoms.symbols, positions=atoms.positions)
     frame.info.update(
         REF_energy=float(atoms.get_potential_energy()), config_type=start.key.split("-shell")[0]
@@ -106,22 +106,52 @@ def label(recipe: Recipe, directory: Path, n_workers: int = 1) -> list[Path]:
     list of Path
         One file per start structure, in the order of `starts`.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    todo = [start for start in starts(recipe) if not label_file(directory, start).exists()]
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with ProcessPoolExecutor(max_workers=n_workers) as pool:
-        futures = {pool.submit(_label_one, recipe, start, directory): start for start in todo}
-        for n, future in enumerate(as_completed(futures), start=1):
-            print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
+    parallel(_label_one, [(recipe, start) for start in starts(recipe)], directory, n_workers)
     return [label_file(directory, start) for start in starts(recipe)]
 
 
-def _label_one(recipe: Recipe, start: Start, directory: Path) -> int:
-    calculator = parse_level(recipe.teacher).calculator(start.cluster)
-    frames = sample(start, recipe.sampling, calculator)
-    partial = directory / f".{start.key}.partial.extxyz"
+def _label_one(recipe: Recipe, start: Start) -> list[Atoms]:
+    return sample(start, recipe.sampling, parse_level(recipe.teacher).calculator(start.cluster))
+
+
+def heavy_hydrogen(atoms: Atoms) -> None:
+    """Make hydrogen heavy enough for the time step."""
+    masses = [
+        HYDROGEN_MASS if s == "H" else m for s, m in zip(atoms.symbols, atoms.get_masses(), strict=True)
+    ]
+    atoms.set_masses(masses)
+
+
+def parallel(
+    make: Callable[..., list[Atoms]], tasks: Sequence[tuple], directory: Path, n_workers: int
+) -> None:
+    """Write the frames of each task to the file of its start structure; files that exist are kept.
+
+    Parameters
+    ----------
+    make
+        Function that returns the frames of a task.
+    tasks
+        Its arguments; the second is the start structure.
+    directory
+        Where the files go.
+    n_workers
+        Processes, one core each.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    todo = [task for task in tasks if not label_file(directory, task[1]).exists()]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(_write, make, task, label_file(directory, task[1])): task[1] for task in todo}
+        for n, future in enumerate(as_completed(futures), start=1):
+            print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
+
+
+def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path) -> int:
+    frames = make(*task)
+    partial = path.with_name(f".{path.name}.partial")
     write(partial, frames, format="extxyz")
-    partial.rename(label_file(directory, start))
+    partial.rename(path)
     return len(frames)
 
 

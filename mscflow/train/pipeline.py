@@ -12,13 +12,14 @@ from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
 from mscflow.levels.registry import ModelRecord, file_checksum
 from mscflow.train.card import card, record, write_record
+from mscflow.train.explore import explore
 from mscflow.train.fit import fit, split
 from mscflow.train.labels import label
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
 from mscflow.train.validate import exchange_errors, frame_errors, structure_errors
 
-N_STRUCTURES = 4
+N_STRUCTURES = 8
 """Held-out start structures that are relaxed with both levels."""
 
 
@@ -64,15 +65,23 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     """
     labels = directory / "labels"
     label(recipe, labels, n_workers)
+    frame_directories = [labels]
+    fitted = fit(recipe, frame_directories, directory / "fit")
+    for n_round in range(1, recipe.exploration.rounds + 1):
+        explored = directory / f"explore-{n_round}"
+        explore(recipe, fitted, explored, n_round, n_workers)
+        frame_directories.append(explored)
+        fitted = fit(recipe, frame_directories, directory / "fit", n_round)
     model = directory / f"{recipe.name}.model"
-    shutil.copyfile(fit(recipe, labels, directory / "fit"), model)
+    shutil.copyfile(fitted, model)
     potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
     teacher = parse_level(recipe.teacher)
-    frames = split(recipe, labels)
+    frames = split(recipe, frame_directories)
     unseen = [start.cluster for start in starts(recipe) if start.held_out]
     errors = frame_errors(frames.test, potential.calculator(unseen[0]))
     known = [start.cluster for start in starts(recipe)][:1]
-    structures = [structure_errors(c, potential, teacher) for c in known + _spread(unseen, N_STRUCTURES)]
+    compared = (structure_errors(c, potential, teacher) for c in known + _spread(unseen, N_STRUCTURES))
+    structures = [errors for errors in compared if errors is not None]
     exchanges = exchange_errors(potential, teacher)
     elements = tuple(sorted({symbol for frame in frames.train for symbol in frame.get_chemical_symbols()}))
     registered = record(recipe, model, errors, structures, exchanges, elements)

@@ -20,6 +20,8 @@ class Recipe(BaseModel):
         Structures to start trajectories from.
     sampling
         How a trajectory is sampled.
+    exploration
+        How the model itself looks for structures it describes badly.
     network
         Shape of the network and how it is fitted.
     """
@@ -31,6 +33,7 @@ class Recipe(BaseModel):
     seed: int = 1
     systems: tuple[System, ...]
     sampling: Sampling
+    exploration: Exploration
     network: Network
 
 
@@ -91,6 +94,42 @@ class Sampling(BaseModel):
     max_force: float = 30.0
 
 
+class Exploration(BaseModel):
+    """Rounds in which the model relaxes and moves structures and the teacher labels frames on the way.
+
+    Attributes
+    ----------
+    rounds
+        Number of rounds; each ends with `epochs` more of fitting.
+    trajectories
+        Start structures per round.
+    rattle
+        Standard deviation of the initial displacement / Å.
+    relax_steps, md_steps
+        L-BFGS steps, and Langevin steps of 2 fs.
+    temperature
+        Temperature / K.
+    every
+        Steps between two labelled frames.
+    max_error
+        A trajectory ends after a frame with a larger error of a force component / eV/Å.
+    epochs
+        Epochs of fitting after each round.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rounds: int = Field(default=0, ge=0)
+    trajectories: int = Field(default=50, ge=1)
+    rattle: float = 0.05
+    relax_steps: int = 300
+    md_steps: int = 200
+    temperature: float = 500.0
+    every: int = 15
+    max_error: float = 3.0
+    epochs: int = 14
+
+
 class Network(BaseModel):
     """Shape and fit of the MACE network (mace-torch's own training code).
 
@@ -98,6 +137,8 @@ class Network(BaseModel):
     ----------
     channels, max_l, max_ell, correlation, r_max
         Width, highest order of messages and of edge harmonics, body order minus one, cutoff / Å.
+    avg_num_neighbors
+        Normalisation of the sums over neighbours, the same in all rounds.
     batch_size, lr, lr_decay, epochs, stage_two
         Optimisation; the learning rate decays by a factor an epoch; from epoch `stage_two` on
         energies weigh more.
@@ -110,6 +151,7 @@ class Network(BaseModel):
     max_ell: int = 3
     correlation: int = 3
     r_max: float = 5.0
+    avg_num_neighbors: float = 12.9
     batch_size: int = 8
     lr: float = 0.01
     lr_decay: float = 0.95

@@ -14,7 +14,7 @@ from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.levels import Level
 from mscflow.reactions.exchange import exchange
-from mscflow.tasks.relax import relax
+from mscflow.tasks.relax import Relaxation, relax
 from mscflow.topology import topology
 
 EXCHANGE_IONS = ("Zn2+", "Ga3+", "Cd2+")
@@ -87,9 +87,17 @@ class StructureErrors:
     kept: bool
 
 
-def structure_errors(start: Cluster, model: Level, teacher: Level, fmax: float = 0.02) -> StructureErrors:
-    """Relax with the teacher, then with the model from the teacher's minimum, and compare."""
-    reference = relax(start, teacher, fmax=fmax).cluster
+def structure_errors(
+    start: Cluster, model: Level, teacher: Level, fmax: float = 0.02
+) -> StructureErrors | None:
+    """Relax with the teacher, then with the model from the teacher's minimum, and compare.
+
+    None where the teacher itself breaks core bonds or ligands of the start structure.
+    """
+    found = relax(start, teacher, fmax=fmax)
+    if _damaged(found):
+        return None
+    reference = found.cluster
     relaxation = relax(reference, model, fmax=fmax)
     before, after = (c.positions for c in (reference, relaxation.cluster))
     graph = topology(reference)
@@ -98,10 +106,16 @@ def structure_errors(start: Cluster, model: Level, teacher: Level, fmax: float =
     pairs = np.array([(i, j) for i in metals for j in metals if i < j])
     bond_error = np.abs(_lengths(after, bonds) - _lengths(before, bonds))
     pair_error = np.abs(_lengths(after, pairs) - _lengths(before, pairs))
-    broken = any("broken" in w or "left" in w or "reacted" in w for w in relaxation.warnings)
     return StructureErrors(
-        start.name, (float(bond_error.max()), float(bond_error.mean())), float(pair_error.mean()), not broken
+        name=start.name,
+        core_bond=(float(bond_error.max()), float(bond_error.mean())),
+        separation=float(pair_error.mean()),
+        kept=not _damaged(relaxation),
     )
+
+
+def _damaged(relaxation: Relaxation) -> bool:
+    return any(word in warning for warning in relaxation.warnings for word in ("broken", "left", "reacted"))
 
 
 def _lengths(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
