@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from mscflow.errors import MscflowError
@@ -79,20 +80,25 @@ class LocalExecutor:
     def _process(self, number: int) -> subprocess.Popen:
         process = self._processes.get(number)
         if process is None or process.poll() is not None:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            share = str(max(1, cores // self.n_workers))
-            environment = {**dict.fromkeys(THREAD_VARIABLES, share), **os.environ}
-            package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
-            environment["PYTHONPATH"] = os.pathsep.join(
-                entry for entry in (package_root, os.environ.get("PYTHONPATH")) if entry
-            )
             process = subprocess.Popen(
                 [sys.executable, "-m", "mscflow.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=environment,
+                env=self._environment(),
                 start_new_session=True,
             )
             self._processes[number] = process
         return process
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment of a worker: its share of the cores, and where this package lies."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        share = str(max(1, cores // self.n_workers))
+        places = (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))
+        return {
+            **dict.fromkeys(THREAD_VARIABLES, share),
+            "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait must not take the cores of other programs
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(place for place in places if place),
+        }

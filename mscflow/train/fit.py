@@ -84,6 +84,7 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     CalculationError
         If mace-torch's training ends with an error; the log is named.
     """
+    directory = directory.resolve()  # mace-torch runs inside it
     directory.mkdir(parents=True, exist_ok=True)
     finished = directory / f"round-{n_round}.model"
     if finished.exists():

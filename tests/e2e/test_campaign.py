@@ -79,7 +79,9 @@ def test_the_report_has_all_parts_with_numbers(undisturbed):
 
 def test_status_lists_every_job(undisturbed):
     process = start("status", undisturbed, "--json", cwd=undisturbed)
-    rows = json.loads(process.communicate()[0])
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    rows = json.loads(output)
     assert {row["state"] for row in rows} == {"done"}
     assert sum(row["job"].startswith("relax ") for row in rows) >= 3
 
