@@ -23,14 +23,15 @@ def warn(messages: Iterable[str]) -> None:
 def show_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows that share their keys as a table."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for column in rows[0] if rows else ():
         table.add_column(str(column).replace("_", " "))
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    Console().print(table if rows else f"{title}: none")
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    Console().print(table if rows else escape(f"{title}: none"))
 
 
 def _cell(value: Any) -> str:
