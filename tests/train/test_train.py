@@ -1,0 +1,99 @@
+"""The trainer: labels, fit and exploration on a system small enough for a test, restartable at each stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mscflow.builder import build
+from mscflow.errors import InputError
+from mscflow.levels import MACE, XTB
+from mscflow.levels.registry import file_checksum, shipped_models
+from mscflow.train.explore import explore, explored
+from mscflow.train.fit import fit, split
+from mscflow.train.labels import label, load
+from mscflow.train.pipeline import load_recipe
+from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
+from mscflow.train.starts import starts
+from mscflow.train.validate import frame_errors
+
+SHIPPED = Path(__file__).parents[2] / "inputs" / "train_msc_small.yaml"
+RECIPE = Recipe(
+    name="tiny",
+    systems=(System(cluster="ZnL2", trajectories=13),),
+    sampling=Sampling(relax_steps=4, relax_every=2, md_steps=6, md_every=3, strains=(0.97, 1.03)),
+    exploration=Exploration(rounds=1, trajectories=2, relax_steps=10, md_steps=10, every=5, epochs=1),
+    network=Network(channels=4, max_ell=1, correlation=2, epochs=3, stage_two=2, batch_size=4),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    place = tmp_path_factory.mktemp("train")
+    label(RECIPE, place / "labels", n_workers=2)
+    model = fit(RECIPE, [place / "labels"], place / "fit")
+    return place, model
+
+
+def test_labels_are_the_teachers(trained):
+    place, _ = trained
+    start = starts(RECIPE)[0]
+    frame = load(place / "labels" / f"{start.key}.extxyz")[-1]
+    atoms = frame.copy()
+    atoms.calc = XTB().calculator(start.cluster)
+    assert atoms.get_potential_energy() == pytest.approx(frame.info["REF_energy"], abs=1e-5)
+    np.testing.assert_allclose(atoms.get_forces(), frame.arrays["REF_forces"], atol=1e-5)
+
+
+def test_the_model_has_learned_something(trained):
+    place, model = trained
+    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
+    frames = split(RECIPE, [place / "labels"])
+    errors = frame_errors(frames.valid, potential.calculator(build("ZnL2")))["all"]
+    assert errors.force_mae < errors.force_mean
+
+
+def test_a_second_call_repeats_nothing(trained):
+    place, model = trained
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+    label(RECIPE, place / "labels")
+    assert fit(RECIPE, [place / "labels"], place / "fit") == model
+    assert before == {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+
+
+def test_exploration_adds_frames_and_the_fit_goes_on(trained):
+    place, model = trained
+    files = explore(RECIPE, model, place / "explore-1", n_round=1)
+    assert len(files) == 2
+    assert [frame for file in files for frame in load(file)]
+    better = fit(RECIPE, [place / "labels", place / "explore-1"], place / "fit", n_round=1)
+    assert better != model
+    assert better.exists()
+
+
+def test_held_out_structures_are_never_trained_on():
+    recipe = RECIPE.model_copy(update={"systems": (System(cluster="In4P", shells=5, trajectories=10),)})
+    held_out = {start.cluster.hash for start in starts(recipe) if start.held_out}
+    seen = {start.cluster.hash for start in starts(recipe) if not start.held_out}
+    assert held_out
+    assert not held_out & seen
+    assert not {start.cluster.hash for start in explored(recipe, 1)} & held_out
+
+
+def test_the_shipped_recipe_and_card_belong_together():
+    recipe = load_recipe(SHIPPED)
+    record = shipped_models()[recipe.name]
+    assert recipe.teacher == record.teacher
+    card = record.path.with_suffix(".md").read_text()
+    assert record.sha256 in card
+    assert f"{record.errors['held_out_force_mae_meV_per_A']:.0f}" in card
+    assert record.errors["core_bond_max_A"] < 0.05
+
+
+def test_bad_recipes_are_one_line(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: x\nsystems: []\nsampling: {}\nexploration: {}\nnetwork: {chanels: 3}\n")
+    with pytest.raises(InputError, match=r"recipe\.yaml: network\.chanels"):
+        load_recipe(path)
