@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mscflow.levels.base import Estimate, Level
 
@@ -42,10 +42,18 @@ class XTB(Level):
         return []
 
     def calculator(self, cluster: Cluster) -> Calculator:
-        """Return tblite's ASE calculator."""
+        """Return tblite's ASE calculator, on one thread: its parallel sums are not reproducible."""
         from tblite.ase import TBLite
+        from threadpoolctl import ThreadpoolController
 
-        return TBLite(
+        threads = ThreadpoolController()
+
+        class OneThread(TBLite):
+            def calculate(self, *args: Any, **kwargs: Any) -> None:
+                with threads.limit(limits=1, user_api="openmp"):
+                    super().calculate(*args, **kwargs)
+
+        return OneThread(
             method=self.method,
             charge=cluster.charge,
             multiplicity=cluster.multiplicity,

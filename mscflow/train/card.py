@@ -86,7 +86,7 @@ def card(
             for family, e in errors.items()
         ),
         "",
-        "## Relaxed structures (from the teacher's minimum, fmax 0.02 eV/Å)",
+        "## Relaxed structures (from the teacher's minimum, fmax 0.05 eV/Å)",
         "",
         "| structure | core bonds: largest, mean deviation / Å | cation separations: mean deviation / Å "
         "| intact |",
@@ -97,7 +97,7 @@ def card(
             for s in structures
         ),
         "",
-        "## Exchange energies of In4P(O2CH)9, every species relaxed at its own level",
+        "## Exchange energies of In4P(O2CH)9, every species relaxed at its own level to 0.05 eV/Å",
         "",
         f"| reaction | model / eV | {recipe.teacher} / eV | difference / eV |",
         "|---|---|---|---|",

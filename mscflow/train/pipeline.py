@@ -19,7 +19,7 @@ from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
 from mscflow.train.validate import exchange_errors, frame_errors, structure_errors
 
-N_STRUCTURES = 4
+N_STRUCTURES = 3
 """Held-out start structures that are relaxed with both levels."""
 
 

@@ -95,7 +95,7 @@ def test_broken_bonds_and_lost_ligands_are_noticed():
     apart[1] += 3.0 * apart[1] / np.linalg.norm(apart[1])
     assert "core bonds broken: P0–In1" in bond_changes(cluster, cluster.replace(positions=apart))[0]
     gone = cluster.positions.copy()
-    gone[-4:] *= 3.0
+    gone[-4:] += 8.0 * gone[-2] / np.linalg.norm(gone[-2])
     assert bond_changes(cluster, cluster.replace(positions=gone)) == ["1 ligand(s) left the cluster"]
 
 

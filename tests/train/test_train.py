@@ -44,7 +44,7 @@ def test_labels_are_the_teachers(trained):
     atoms = frame.copy()
     atoms.calc = XTB().calculator(start.cluster)
     assert atoms.get_potential_energy() == pytest.approx(frame.info["REF_energy"], abs=1e-5)
-    np.testing.assert_allclose(atoms.get_forces(), frame.arrays["REF_forces"], atol=1e-5)
+    np.testing.assert_allclose(atoms.get_forces(), frame.arrays["REF_forces"], atol=1e-4)
 
 
 def test_the_model_has_learned_something(trained):
