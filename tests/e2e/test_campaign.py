@@ -115,7 +115,10 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_numbers(undisturbed
         process.communicate()
     process = start("run", "small.yaml", cwd=tmp_path)
     assert process.wait() == 0, process.communicate()[1]
-    assert documents(directory) == documents(undisturbed)
+    ours, theirs = documents(directory), documents(undisturbed)
+    assert ours.keys() == theirs.keys()
+    for name, document in ours.items():
+        assert_close(document, theirs[name], name)
 
 
 def test_ctrl_c_stops_and_resume_goes_on(tmp_path):
@@ -150,7 +153,7 @@ def test_the_same_flow_runs_under_plain_jobflow(undisturbed, tmp_path):
 
 
 def assert_close(a, b, where):
-    """Compare documents; threads of two processes may add numbers in another order."""
+    """Compare documents; PySCF's threads add the last digits in another order each time."""
     if isinstance(a, dict):
         assert a.keys() == b.keys(), where
         for key in a:
