@@ -59,11 +59,11 @@ def open_database(path: Path) -> sqlite3.Connection:
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
                 for name in COLLECTIONS:
                     connection.execute(
-                        f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, uuid TEXT, idx INTEGER, blob TEXT, "
-                        "name TEXT, document TEXT NOT NULL)"
+                        f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER PRIMARY KEY, uuid TEXT, "
+                        "idx INTEGER, blob TEXT, name TEXT, document TEXT NOT NULL)"
                     )
-                    connection.execute(f"CREATE INDEX {name}_key ON {name} (uuid, idx, blob)")
-                    connection.execute(f"CREATE INDEX {name}_blob ON {name} (blob)")
+                    connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_key ON {name} (uuid, idx, blob)")
+                    connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_blob ON {name} (blob)")
     except (sqlite3.Error, OSError) as err:
         raise explain(err, path) from err
     return connection

@@ -115,7 +115,7 @@ _COLUMNS = (
     "error, host, stop, number"
 )
 _CREATE = f"""
-CREATE TABLE jobs (
+CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, uuid TEXT NOT NULL, idx INTEGER NOT NULL, name TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT '{State.WAITING}', parents TEXT NOT NULL, metadata TEXT NOT NULL,
     tolerant INTEGER NOT NULL, started REAL, ended REAL, n_attempts INTEGER NOT NULL DEFAULT 0,
@@ -140,7 +140,9 @@ class Journal:
         if found is None:
             with self._transaction() as connection:
                 connection.execute(_CREATE)
-                connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+                )
 
     def close(self) -> None:
         """Close the file."""

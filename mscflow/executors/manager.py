@@ -140,6 +140,8 @@ def resume(
     directory = Path(dir)
     require_run(directory)
     with _opened(directory) as journal:
+        if not journal.meta():
+            raise InputError(f"{directory}: stopped before it began: start it with `mscflow run CAMPAIGN`")
         return _drive(journal, directory, on_event, n_workers)
 
 

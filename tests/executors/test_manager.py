@@ -137,6 +137,14 @@ def test_another_flow_is_refused(tmp_path):
         mscflow.run(flows.chain(3), dir=tmp_path)
 
 
+def test_a_run_that_was_stopped_before_it_began(tmp_path):
+    Journal(tmp_path / STORE_FILE).close()
+    with pytest.raises(InputError, match="stopped before it began"):
+        mscflow.resume(tmp_path)
+    responses = mscflow.run(flows.chain(2), dir=tmp_path)
+    assert len(responses) == 2
+
+
 def test_nothing_to_resume(tmp_path):
     with pytest.raises(InputError, match="no run here"):
         mscflow.resume(tmp_path)
