@@ -99,12 +99,16 @@ def card(
         "",
         "## Exchange energies of In4P(O2CH)9, every species relaxed at its own level to 0.05 eV/Å",
         "",
-        f"| reaction | model / eV | {recipe.teacher} / eV | difference / eV |",
-        "|---|---|---|---|",
+        f"| reaction | model / eV | {recipe.teacher} / eV | difference / eV | intact |",
+        "|---|---|---|---|---|",
         *(
-            f"| {e.label} | {e.model:+.3f} | {e.teacher:+.3f} | {e.model - e.teacher:+.3f} |"
+            f"| {e.label} | {e.model:+.3f} | {e.teacher:+.3f} | {e.model - e.teacher:+.3f} "
+            f"| {'yes' if e.kept else 'no'} |"
             for e in exchanges
         ),
+        "",
+        "Not intact: a species lost a core bond or a ligand at one of the levels; the energies then belong "
+        "to different reactions and their difference is no error of the fit alone.",
         "",
         "## Not for",
         "",

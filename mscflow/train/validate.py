@@ -132,11 +132,15 @@ class ExchangeErrors:
         The reaction.
     model, teacher
         Reaction energies / eV, every species relaxed at its own level.
+    kept
+        Whether every core bond and ligand stayed, in all species and at both levels; where not, the two
+        energies belong to different reactions.
     """
 
     label: str
     model: float
     teacher: float
+    kept: bool
 
 
 def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[ExchangeErrors]:
@@ -144,11 +148,16 @@ def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[Ex
     cluster = relax(build("In4P"), teacher, fmax=fmax).cluster
     reactions = [exchange(cluster, ion)[0] for ion in EXCHANGE_IONS]
     species = {c.hash: c for r in reactions for c, _ in r.species}
-    energies = {
-        level.text: {key: relax(c, level, fmax=fmax).energy for key, c in species.items()}
-        for level in (model, teacher)
-    }
+    ours, theirs = (
+        {key: relax(c, level, fmax=fmax) for key, c in species.items()} for level in (model, teacher)
+    )
+    damaged = {key for key in species if _damaged(ours[key]) or _damaged(theirs[key])}
     return [
-        ExchangeErrors(r.label, r.energy(energies[model.text]), r.energy(energies[teacher.text]))
+        ExchangeErrors(
+            label=r.label,
+            model=r.energy({key: found.energy for key, found in ours.items()}),
+            teacher=r.energy({key: found.energy for key, found in theirs.items()}),
+            kept=damaged.isdisjoint(c.hash for c, _ in r.species),
+        )
         for r in reactions
     ]
