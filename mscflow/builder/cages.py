@@ -71,6 +71,11 @@ def t_unit(cation: str = "In", anion: str = "P", hand: Hand = "left") -> Core:
     core = Core(
         (*[anion] * N_ANIONS, *[cation] * len(cations)), np.vstack([anions, cations]), tuple(sorted(bonds))
     ).embedded()
+    return _handed(core, hand)
+
+
+def _handed(core: Core, hand: Hand) -> Core:
+    """Return a core that was built left-handed in the hand asked for."""
     return core if hand == "left" else core.mirrored()
 
 
@@ -81,12 +86,12 @@ def without_terminal(core: Core) -> Core:
 
 def capped_unit(cation: str = "Cd", anion: str = "Se", hand: Hand = "left", n_caps: int = 4) -> Core:
     """Build M26E17: the unit with an apical anion on each triple of terminal cations around an inner one."""
-    core = t_unit(cation, anion, hand)
+    core = t_unit(cation, anion)
     for inner in range(N_ANIONS, N_ANIONS + n_caps):
         outer = [e for e in core.graph[inner] if e != 0]
         terminal = [m for e in outer for m in core.graph[e] if core.degree(m) == 1]
         core = cap(core, anion, terminal)
-    return core.embedded()
+    return _handed(core.embedded(), hand)
 
 
 def without_face_cation(core: Core) -> Core:
@@ -101,7 +106,7 @@ def bullet(cation: str = "In", anion: str = "As", hand: Hand = "left") -> Core:
     cations join that to the three other caps; the terminal cations whose place they take, on the anions that
     share an edge cation with the tip's, are gone.
     """
-    core = capped_unit(cation, anion, hand)
+    core = capped_unit(cation, anion)
     tip = N_ANIONS
     tip_anions = {e for e in core.graph[tip] if e != 0}
     face = max(
@@ -119,7 +124,7 @@ def bullet(cation: str = "In", anion: str = "As", hand: Hand = "left") -> Core:
     n = len(core)
     bonds = [(face, n), *((n, n + 1 + k) for k in range(3)), *((c, n + 1 + k) for k, c in enumerate(caps))]
     whole = core.extended([anion, *[cation] * 3], np.vstack([end[None], joints]), bonds)
-    return whole.without(lost).embedded()
+    return _handed(whole.without(lost).embedded(), hand)
 
 
 def cap(core: Core, symbol: str, atoms: Sequence[int], height: float = 1.0) -> Core:
@@ -136,7 +141,7 @@ def fused_units(cation: str = "In", anion: str = "P", hand: Hand = "left") -> Co
     They share 7 anions and 17 cations; one more (apical) anion on the twofold axis joins the two cations of
     two bonds that lie nearest to each other, and carries two terminal cations.
     """
-    unit = t_unit(cation, anion, hand)
+    unit = t_unit(cation, anion)
     partner = 1
     inner = next(m for m in unit.graph[0] if partner in unit.graph[m])
     middle = (unit.positions[0] + unit.positions[partner]) / 2
@@ -148,7 +153,8 @@ def fused_units(cation: str = "In", anion: str = "P", hand: Hand = "left") -> Co
     side = np.cross(out, core.positions[pair[0]] - core.positions[pair[1]])
     out, side = (bond_length(cation, anion) * v / np.linalg.norm(v) for v in (out, side))
     ends = core.positions[apex] + np.array([0.6 * out + 0.8 * side, 0.6 * out - 0.8 * side])
-    return core.extended([cation, cation], ends, [(apex, apex + 1), (apex, apex + 2)]).embedded()
+    core = core.extended([cation, cation], ends, [(apex, apex + 1), (apex, apex + 2)]).embedded()
+    return _handed(core, hand)
 
 
 def _turned(positions: np.ndarray, point: np.ndarray, axis: np.ndarray) -> np.ndarray:
