@@ -64,7 +64,9 @@ def test_distances_are_sound(name):
     assert rest.min() > 1.3 * length
 
 
-@pytest.mark.parametrize(("name", "order"), [("In26P13", 12), ("In37P20", 2), ("Cd26Se17", 12), ("In26As18", 3)])
+@pytest.mark.parametrize(
+    ("name", "order"), [("In26P13", 12), ("In37P20", 2), ("Cd26Se17", 12), ("In26As18", 3)]
+)
 def test_the_point_group_has_its_rotations(name, order):
     """T has 12 rotations, C3 three, C2 two; mirror images never superpose, so the cores are chiral."""
     core = CORES[name]()

@@ -57,7 +57,11 @@ def test_the_published_ligand_positions_of_cd26se17_are_found():
 
 
 def test_seeds_give_different_shells_and_are_reproducible():
-    first, again, other = build("In26P13", "formate"), build("In26P13", "formate"), build("In26P13", "formate", seed=1)
+    first, again, other = (
+        build("In26P13", "formate"),
+        build("In26P13", "formate"),
+        build("In26P13", "formate", seed=1),
+    )
     assert first == again
     bindings = [sorted(ligand.metals for ligand in topology(c).ligands) for c in (first, other)]
     assert bindings[0] != bindings[1]
