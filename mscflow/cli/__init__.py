@@ -73,7 +73,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any) 
     """Print what was mended in one line; other libraries' warnings are no business of a user."""
     del place
     if issubclass(category, RepairWarning):
-        print(f"mscflow: {message}", file=sys.stderr)
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def _fail(err: BaseException, message: str, code: int, debug: bool) -> int:

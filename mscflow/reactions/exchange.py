@@ -88,9 +88,11 @@ def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...
         )
     anionic = [ligand for ligand in graph.ligands if ligand.charge == -1]
     near = [ligand for ligand in anionic if site in ligand.metals]
-    if len(near) < surplus:
-        near = sorted(anionic, key=lambda ligand: nx.shortest_path_length(graph.graph, site, ligand.atoms[0]))
-        near = near[: surplus + 2]
+    if len(near) < surplus <= len(anionic):  # then also the next ones, all of equal distance in bonds
+        reach = nx.single_source_shortest_path_length(graph.graph, site)
+        distance = {ligand: min(reach.get(i, len(graph.graph)) for i in ligand.donors) for ligand in anionic}
+        farthest = sorted(distance.values())[:surplus][-1]
+        near = [ligand for ligand in anionic if distance[ligand] <= farthest]
     return combinations(near, surplus)
 
 

@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.io.extxyz import key_val_str_to_dict
 
 from mscflow.errors import InputError
+from mscflow.reading.repair import SAME_ATOM
 
 N_COLUMNS = 4
 UNIT_BOX = 1.05
@@ -202,7 +203,7 @@ def _require_cartesian(frame: XYZ) -> None:
     if not inside or len(frame.symbols) < N_COLUMNS:
         return
     distance = np.linalg.norm(frame.positions[:, None] - frame.positions[None], axis=2)
-    np.fill_diagonal(distance, np.inf)
+    distance[distance < SAME_ATOM] = np.inf
     if np.median(distance.min(axis=1)) > CROWDED:
         return
     lattice = frame.info.get("Lattice")
