@@ -235,7 +235,7 @@ def build(
         core,
         shell,
         name=f"{_core_formula(core)}{ligands}",
-        provenance={"source": "built", "cluster": entry.name, "hand": hand, "note": entry.source},
+        provenance={"source": "derived", "cluster": entry.name, "hand": hand, "note": entry.source},
         seed=seed,
         modes=modes,
         multiplicity=multiplicity if len(core) == 1 else 1,

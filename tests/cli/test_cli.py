@@ -83,7 +83,7 @@ def bad_input(tmp_path):
         "relax nan.xyz": "nan.xyz: line 3: coordinates are not finite",
         "relax same.xyz": "same.xyz: lines 3 and 4: atoms 0 (He) and 1 (He) coincide",
         "relax empty.xyz": "empty.xyz: ",
-        "relax element.xyz": "element.xyz: unknown element 'Xq'",
+        "relax element.xyz": "element.xyz: line 3: unknown element 'Xq'",
         "relax he.xyz": "was not trained on He",
         "relax he.xyz --level gfn3-xtb": "unknown level 'gfn3-xtb': did you mean 'gfn",
         "relax he.xyz --level gfn2-xtb --fmax=-0.1": "fmax must be positive",
