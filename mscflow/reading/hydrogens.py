@@ -12,14 +12,17 @@ X_H = {"C": 1.09, "N": 1.02}
 PLANAR = 1.44
 """A carbon whose bonds to carbon are on average shorter than this / Å is taken for sp2."""
 
+FLAT = 0.5
+"""Three bonds whose unit vectors add up to less are taken to lie in a plane."""
+
 SP2, SP3 = 3, 4
 
 
 def missing_hydrogens(cluster: Cluster) -> np.ndarray:
     """Return coordinates / Å of the hydrogens that carbons and amine nitrogens lack, shape (n, 3).
 
-    A carbon has three neighbours if its mean C–C bond is shorter than 1.44 Å or it carries two oxygens, else
-    four; a nitrogen four, its cation included. Nothing is added where a hydrogen is there already, nor to
+    A carbon has three neighbours if three are there in a plane, if its mean C–C bond is shorter than 1.44 Å or
+    if it carries two oxygens, else four; a nitrogen four, its cation included. Nothing is added where a hydrogen is there already, nor to
     carbons without a neighbour.
     """
     graph = topology(cluster).graph
@@ -47,11 +50,11 @@ def _valence(cluster: Cluster, atom: int, around: list[int]) -> int:
         return SP3
     if symbols.count("O") > 1:
         return SP2
-    bonds = [
-        float(np.linalg.norm(cluster.positions[j] - cluster.positions[atom]))
-        for j, symbol in zip(around, symbols, strict=True)
-        if symbol == "C"
-    ]
+    vectors = cluster.positions[around] - cluster.positions[atom]
+    lengths = np.linalg.norm(vectors, axis=1)
+    if len(around) == SP2:  # in a plane the three unit vectors cancel, in a pyramid their sum has length 1
+        return SP2 if np.linalg.norm((vectors / lengths[:, None]).sum(axis=0)) < FLAT else SP3
+    bonds = [length for length, symbol in zip(lengths, symbols, strict=True) if symbol == "C"]
     return SP2 if bonds and np.mean(bonds) < PLANAR else SP3
 
 
