@@ -21,9 +21,9 @@ SP2, SP3 = 3, 4
 def missing_hydrogens(cluster: Cluster) -> np.ndarray:
     """Return coordinates / Å of the hydrogens that carbons and amine nitrogens lack, shape (n, 3).
 
-    A carbon has three neighbours if three are there in a plane, if its mean C–C bond is shorter than 1.44 Å or
-    if it carries two oxygens, else four; a nitrogen four, its cation included. Nothing is added where a hydrogen is there already, nor to
-    carbons without a neighbour.
+    A carbon has three neighbours if three are there in a plane, if its mean C–C bond is shorter than 1.44 Å
+    or if it carries two oxygens, else four; a nitrogen four, its cation included. Nothing is added where a
+    hydrogen is there already, nor to carbons without a neighbour.
     """
     graph = topology(cluster).graph
     added: list[np.ndarray] = []
