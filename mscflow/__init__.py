@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mscflow.analysis.binding import binding_modes
+    from mscflow.analysis.homology import homology
     from mscflow.analysis.separations import separations
     from mscflow.builder import build
     from mscflow.campaign import Campaign, load_campaign
@@ -30,6 +31,7 @@ _HOMES = {
     "build": "mscflow.builder",
     "exchange": "mscflow.reactions.exchange",
     "excite": "mscflow.tasks.excite",
+    "homology": "mscflow.analysis.homology",
     "load_campaign": "mscflow.campaign",
     "parse_level": "mscflow.levels",
     "read": "mscflow.files",
@@ -48,6 +50,7 @@ __all__ = [
     "build",
     "exchange",
     "excite",
+    "homology",
     "load_campaign",
     "parse_level",
     "read",

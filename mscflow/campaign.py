@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from mscflow.builder import CATALOGUE, LIGANDS, build
+from mscflow.builder import CATALOGUE, build, ligand_template
 from mscflow.chemistry import parse_ion, suggest
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
@@ -46,12 +46,11 @@ def _known_name(text: str) -> str:
 
 
 def _known_ligand(text: str) -> str:
-    if text not in LIGANDS:
-        raise InputError(f"unknown ligand {text!r}: {suggest(text, LIGANDS)}")
-    return text
+    return ligand_template(text).name
 
 
 LevelText = Annotated[str, AfterValidator(_level_text)]
+LigandText = Annotated[str, AfterValidator(_known_ligand)]
 DftText = Annotated[str, AfterValidator(_dft_text)]
 
 
@@ -80,7 +79,9 @@ class StructureSection(Section):
     build
         Name of a cluster of the catalogue.
     ligand
-        Its ligand.
+        Its ligand or ligands, by name or SMILES, instead of the default ones.
+    hand, seed
+        Mirror image of a chiral core; arrangement of the ligands.
     file
         Path of a structure file, relative to the campaign file.
     charge, multiplicity
@@ -88,7 +89,9 @@ class StructureSection(Section):
     """
 
     build: Annotated[str, AfterValidator(_known_name)] | None = None
-    ligand: Annotated[str, AfterValidator(_known_ligand)] = "formate"
+    ligand: LigandText | tuple[LigandText, ...] | None = None
+    hand: Literal["left", "right"] = "left"
+    seed: int = 0
     file: str | None = None
     charge: int | None = None
     multiplicity: int | None = None
@@ -201,7 +204,7 @@ class Campaign(Section):
         """Return the start structure; paths are relative to `base`."""
         section = self.structure
         if section.build is not None:
-            return build(section.build, section.ligand)
+            return build(section.build, section.ligand, section.hand, section.seed)
         return read(base / str(section.file), charge=section.charge, multiplicity=section.multiplicity)
 
     def require(self, cluster: Cluster) -> list[str]:

@@ -40,10 +40,13 @@ VALENCE: dict[str, int] = {
 }  # fmt: skip
 """Bonds to non-metals that make a donor atom neutral."""
 
-METAL_BOND_FACTOR = 1.35
-"""A metal and a donor atom are bonded below this multiple of the sum of their covalent radii.
+METAL_BOND_FACTOR = 1.25
+"""A metal and a donor atom are bonded below this multiple of the sum of their covalent radii."""
 
-Wide enough for the long, dative In–O contacts of carboxylates (2.6–2.8 Å against a sum of 2.08 Å)."""
+DATIVE_BOND_FACTOR = 1.35
+"""The same for the donors N, O and F: carboxylates have long contacts (In–O 2.6–2.8 Å, sum 2.08 Å)."""
+
+DATIVE_DONORS = ("N", "O", "F")
 
 COVALENT_BOND_FACTOR = 1.20
 """As `METAL_BOND_FACTOR`, for two non-metals."""
@@ -113,3 +116,56 @@ def parse_ion(text: str) -> Ion:
 def covalent_radius(symbol: str) -> float:
     """Return the covalent radius of an element / Å (Cordero et al. 2008)."""
     return float(covalent_radii[atomic_numbers[symbol]])
+
+
+BULK_BOND_LENGTHS: dict[frozenset[str], float] = {
+    frozenset(pair): length
+    for pair, length in {
+        ("In", "P"): 2.541,
+        ("In", "As"): 2.623,
+        ("In", "Sb"): 2.806,
+        ("Ga", "P"): 2.360,
+        ("Ga", "As"): 2.448,
+        ("Cd", "S"): 2.526,
+        ("Cd", "Se"): 2.620,
+        ("Cd", "Te"): 2.806,
+        ("Zn", "S"): 2.342,
+        ("Zn", "Se"): 2.454,
+        ("Zn", "Te"): 2.643,
+        ("Cu", "Se"): 2.530,
+    }.items()
+}
+"""Nearest-neighbour distance / Å in the zincblende crystals, a·√3/4 from the lattice constants at room
+temperature (Landolt-Börnstein III/41B; Cu2Se: antifluorite form)."""
+
+
+def bond_length(first: str, second: str) -> float:
+    """Return the bond length of a cation and an anion / Å: that of the crystal, else the sum of radii."""
+    known = BULK_BOND_LENGTHS.get(frozenset((first, second)))
+    return known if known is not None else covalent_radius(first) + covalent_radius(second)
+
+
+def donor_distance(metal: str, donor: str) -> float:
+    """Return a usual distance / Å of a cation and a ligand's donor atom: the sum of radii, stretched.
+
+    Dative bonds to first-row donors are 6 % longer than the sum of covalent radii (In–O 2.2 Å), those to
+    heavier donors 2 %.
+    """
+    stretch = 1.06 if donor in ("O", "N", "F") else 1.02
+    return stretch * (covalent_radius(metal) + covalent_radius(donor))
+
+
+METAL_CONTACT = 1.60
+CONTACT_RADII = {
+    "H": 1.10, "C": 1.65, "N": 1.50, "O": 1.38, "F": 1.45, "P": 1.85, "S": 1.85, "Cl": 1.80, "As": 1.90,
+    "Se": 2.00, "Sb": 2.05, "Br": 1.95, "Te": 2.10, "I": 2.10,
+}  # fmt: skip
+"""Contact radius / Å of atoms that are not bonded, for building only.
+
+A little less than van der Waals radii, since crowded shells interlock; with a cation (1.6 Å) the sum is more
+than `METAL_BOND_FACTOR` and `DATIVE_BOND_FACTOR` allow for a bond."""
+
+
+def contact_radius(symbol: str) -> float:
+    """Return the contact radius of an element / Å."""
+    return METAL_CONTACT if symbol in METALS else CONTACT_RADII.get(symbol, covalent_radius(symbol) + 0.8)

@@ -26,3 +26,7 @@ class StoreError(MscflowError):
     """The run directory cannot be used: read-only, full, in use, or of another campaign."""
 
     exit_code = 2
+
+
+class RepairWarning(UserWarning):
+    """Something in an input file was mended; the message says what, in one line."""

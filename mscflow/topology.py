@@ -18,6 +18,8 @@ from scipy.spatial import cKDTree
 from mscflow.chemistry import (
     ANIONS,
     COVALENT_BOND_FACTOR,
+    DATIVE_BOND_FACTOR,
+    DATIVE_DONORS,
     HALIDES,
     METAL_BOND_FACTOR,
     METALS,
@@ -213,8 +215,8 @@ def _is_carboxyl(topology: Topology, atom: int) -> bool:
 def topology(cluster: Cluster) -> Topology:
     """Return the bond graph of a cluster.
 
-    Two atoms are bonded below 1.35 (metal–donor) or 1.20 (non-metals) times the sum of their covalent
-    radii. Metals bind to neither metals, carbon nor hydrogen here.
+    Two atoms are bonded below 1.35 (metal and N, O, F), 1.25 (metal and other donors) or 1.20 (non-metals)
+    times the sum of their covalent radii. Metals bind to neither metals, carbon nor hydrogen here.
     """
     symbols = cluster.symbols
     radii = np.array([covalent_radius(symbol) for symbol in symbols])
@@ -228,8 +230,10 @@ def topology(cluster: Cluster) -> Topology:
         metal = np.array([symbol in METALS for symbol in symbols])
         inert = np.array([symbol in ("C", "H") for symbol in symbols])
         hydrogen = np.array([symbol == "H" for symbol in symbols])
+        dative = np.array([symbol in DATIVE_DONORS for symbol in symbols])
         with_metal = metal[i] | metal[j]
-        factor = np.where(with_metal, METAL_BOND_FACTOR, COVALENT_BOND_FACTOR)
+        to_metal = np.where(dative[i] | dative[j], DATIVE_BOND_FACTOR, METAL_BOND_FACTOR)
+        factor = np.where(with_metal, to_metal, COVALENT_BOND_FACTOR)
         never = (metal[i] & metal[j]) | (with_metal & (inert[i] | inert[j])) | (hydrogen[i] & hydrogen[j])
         bonded = ~never & (distance < factor * (radii[i] + radii[j]))
         order = np.lexsort((j[bonded], i[bonded]))

@@ -6,15 +6,15 @@ import pytest
 from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
-from mscflow.builder import CATALOGUE, LIGANDS, build
+from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.topology import Role, require_charge_balance, topology
 
 
-@pytest.mark.parametrize("ligand", LIGANDS)
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_every_built_cluster_is_neutral_with_whole_ligands(name, ligand):
+@pytest.mark.parametrize("ligand", ["formate", "acetate"])
+@pytest.mark.parametrize("name", ["In4P", "InL3", "CdL2", "AgL"])
+def test_carboxylates_are_whole_and_have_charge_minus_one(name, ligand):
     graph = topology(build(name, ligand))
     assert graph.charge_balance.difference == 0
     assert all(lig.charge == -1 and len(lig.donors) == 2 for lig in graph.ligands)

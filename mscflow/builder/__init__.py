@@ -1,7 +1,7 @@
 """Clusters from code: cores, ligands and how they are put together."""
 
 from mscflow.builder.catalogue import CATALOGUE, build
-from mscflow.builder.ligands import LIGANDS
+from mscflow.builder.ligands import LIGANDS, ligand_template
 from mscflow.builder.precursors import precursor
 
-__all__ = ["CATALOGUE", "LIGANDS", "build", "precursor"]
+__all__ = ["CATALOGUE", "LIGANDS", "build", "ligand_template", "precursor"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mscflow.builder.capped import capped
 from mscflow.builder.capping import chelating
-from mscflow.builder.ligands import ligand_template
+from mscflow.builder.core import Core
+from mscflow.builder.ligands import Kind, ligand_template
 from mscflow.chemistry import Ion, parse_ion
 from mscflow.cluster import Cluster
 
@@ -28,7 +30,7 @@ def precursor(ion: str | Ion, ligand: str = "formate") -> Cluster:
     ion
         The cation, e.g. ``"In3+"``.
     ligand
-        Name of a carboxylate.
+        Name of an anionic ligand.
 
     Returns
     -------
@@ -37,11 +39,19 @@ def precursor(ion: str | Ion, ligand: str = "formate") -> Cluster:
     """
     ion = parse_ion(ion) if isinstance(ion, str) else ion
     template = ligand_template(ligand)
+    count = str(ion.charge) if ion.charge > 1 else ""
+    if template.kind is not Kind.CARBOXYLATE:
+        return capped(
+            Core((ion.element,), np.zeros((1, 3)), ()),
+            [(template, ion.charge)],
+            name=f"{ion.element}({template.formula}){count}",
+            provenance={"source": "derived", "note": "monomeric complex; other isomers are not searched"},
+            multiplicity=ion.multiplicity,
+        )
     shells = [
         chelating(template, ion.element, np.zeros(3), np.array(out), np.array(wide))
         for out, wide in _AXES[ion.charge]
     ]
-    count = str(ion.charge) if ion.charge > 1 else ""
     return Cluster(
         symbols=(ion.element, *template.symbols * ion.charge),
         positions=np.vstack([np.zeros((1, 3)), *shells]),

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from mscflow.builder.capping import bridging, chelating
+from mscflow.builder.core import Core
 from mscflow.builder.ligands import ligand_template
 from mscflow.chemistry import covalent_radius
 from mscflow.cluster import Cluster
@@ -20,6 +21,13 @@ _TILT = 0.6
 """Two ligands that chelate one corner lean this far apart (tangent of the angle)."""
 
 ALL_EDGES = tuple(combinations(range(4), 2))
+
+
+def tetrahedral_core(cation: str = "In", anion: str = "P") -> Core:
+    """Build M4E: one anion in a regular tetrahedron of cations."""
+    bond = METAL_ANION_STRETCH * (covalent_radius(cation) + covalent_radius(anion))
+    positions = np.vstack([np.zeros((1, 3)), bond * _CORNERS])
+    return Core((anion, *[cation] * 4), positions, tuple((0, i) for i in range(1, 5)))
 
 
 def capped_tetrahedron(

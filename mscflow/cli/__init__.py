@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
 from mscflow import __version__
 from mscflow.cli import campaigns, models, structures
 from mscflow.cli.doctor import doctor
-from mscflow.errors import MscflowError
+from mscflow.errors import MscflowError, RepairWarning
 
 app = typer.Typer(
     name="mscflow",
@@ -48,6 +49,7 @@ def options(
 
 def main() -> None:
     """Run the command line: exit 0, 1 (calculation failed) or 2 (bad input), one line per error."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
     try:
@@ -65,6 +67,13 @@ def main() -> None:
     else:
         code = 0
     sys.exit(code)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print what was mended in one line; other libraries' warnings are no business of a user."""
+    del place
+    if issubclass(category, RepairWarning):
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def _fail(err: BaseException, message: str, code: int, debug: bool) -> int:

@@ -35,7 +35,13 @@ def register(app: typer.Typer) -> None:
 
 def build(
     name: Annotated[str, typer.Argument(help="Name of a cluster; `mscflow list` shows them.")],
-    ligand: Annotated[str, typer.Option(help="Ligand of its shell.")] = "formate",
+    ligand: Annotated[
+        list[str] | None,
+        typer.Option(help="Ligand by name or SMILES, instead of the default one of its charge; repeatable."),
+    ] = None,
+    hand: Annotated[str, typer.Option(help="left or right, for chiral cores.")] = "left",
+    seed: Annotated[int, typer.Option(help="Other seeds arrange the ligands differently.")] = 0,
+    shells: Annotated[int, typer.Option(min=1, help="Number of arrangements; one file each.")] = 1,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("cluster.xyz"),
     as_json: Json = False,
 ) -> None:
@@ -43,27 +49,32 @@ def build(
     from mscflow.builder import build as build_cluster
     from mscflow.files import write
 
-    cluster = build_cluster(name, ligand)
-    write(cluster, output)
+    rows = []
+    for n in range(shells):
+        cluster = build_cluster(name, ligand, hand, seed + n)  # type: ignore[arg-type]
+        path = output if shells == 1 else output.with_name(f"{output.stem}-{n}{output.suffix}")
+        write(cluster, path)
+        rows.append(cluster.as_dict())
+        if not as_json:
+            typer.echo(
+                f"{cluster.name}: {len(cluster)} atoms, {cluster.formula}, charge {cluster.charge} → {path}"
+            )
     if as_json:
-        show_json(cluster.as_dict())
-    else:
-        typer.echo(
-            f"{cluster.name}: {len(cluster)} atoms, {cluster.formula}, charge {cluster.charge} → {output}"
-        )
+        show_json(rows[0] if shells == 1 else rows)
 
 
 def list_clusters(as_json: Json = False) -> None:
     """List the clusters that can be built, and the ligands."""
     from mscflow.builder import CATALOGUE, LIGANDS
-    from mscflow.builder import build as build_cluster
 
     rows = [
         {
             "name": entry.name,
             "formula": entry.formula,
-            "atoms": len(build_cluster(entry.name)),
+            "atoms": entry.n_atoms,
+            "λ / nm": None if entry.wavelength is None else int(entry.wavelength),
             "family": entry.family,
+            "default ligands": ", ".join(f"{count} {ligand}" for ligand, count in entry.ligands),
             "source": entry.source,
         }
         for entry in CATALOGUE.values()
@@ -71,8 +82,9 @@ def list_clusters(as_json: Json = False) -> None:
     if as_json:
         show_json({"clusters": rows, "ligands": list(LIGANDS)})
     else:
-        show_table("Clusters (atoms with formate)", rows)
-        typer.echo("Ligands: " + ", ".join(LIGANDS))
+        short = [{key: value for key, value in row.items() if key != "source"} for row in rows]
+        show_table("Clusters (atoms with the default ligands)", short)
+        typer.echo("Ligands: " + ", ".join(LIGANDS) + "; or a SMILES with the donors marked :1")
 
 
 def analyze(

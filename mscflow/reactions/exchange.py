@@ -13,7 +13,7 @@ from typing import Literal
 
 import networkx as nx
 
-from mscflow.builder.ligands import LIGANDS
+from mscflow.builder.ligands import LIGANDS, identify
 from mscflow.builder.precursors import precursor
 from mscflow.chemistry import IONS, METALS, Ion, parse_ion
 from mscflow.cluster import Cluster
@@ -155,17 +155,18 @@ def _mode(ligand: Ligand) -> str:
 def _ligand_name(graph: Topology, site: int, leaving: tuple[Ligand, ...]) -> str:
     """Return the name of the ligand carried by the molecular references."""
     carried = leaving or [lig for lig in graph.ligands if site in lig.metals] or graph.ligands
-    by_formula = {_hill(template.symbols): name for name, template in LIGANDS.items()}
-    formula = carried[0].formula if carried else ""
-    if formula not in by_formula:
-        known = ", ".join(f"{name} ({formula_})" for formula_, name in by_formula.items())
-        raise InputError(f"no molecular reference for ligand {formula or '(none)'}; known: {known}")
-    return by_formula[formula]
-
-
-def _hill(symbols: Sequence[str]) -> str:
-    order = ["C", "H", *sorted(set(symbols) - {"C", "H"})]
-    return "".join(f"{s}{n if n > 1 else ''}" for s in order if (n := symbols.count(s)))
+    if not carried:
+        raise InputError(f"no ligand at site {site}: nothing can leave with the cation, or bring the other")
+    atoms = carried[0].atoms
+    number = {atom: n for n, atom in enumerate(atoms)}
+    inner = graph.graph.subgraph(atoms)
+    symbols = [graph.cluster.symbols[atom] for atom in atoms]
+    name = identify(symbols, [(number[i], number[j]) for i, j in inner.edges])
+    if name is None:
+        raise InputError(
+            f"no molecular reference for ligand {carried[0].formula}: known are {', '.join(LIGANDS)}"
+        )
+    return name
 
 
 def _exchanged_name(cluster: Cluster, old: str, new: str, site: int, leaving: tuple[Ligand, ...]) -> str:

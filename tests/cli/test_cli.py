@@ -66,7 +66,7 @@ def bad_input(tmp_path):
     """Command lines with bad input, and what their one line must say."""
     (tmp_path / "odd.xyz").write_text("1\n\nH 0 0 0\n")
     (tmp_path / "nan.xyz").write_text("1\n\nHe nan 0 0\n")
-    (tmp_path / "same.xyz").write_text("2\n\nHe 0 0 0\nHe 0 0 0\n")
+    (tmp_path / "same.xyz").write_text("2\n\nHe 0 0 0\nHe 0 0 0.1\n")
     (tmp_path / "empty.xyz").write_text("0\n\n")
     (tmp_path / "element.xyz").write_text("1\n\nXq 0 0 0\n")
     (tmp_path / "he.xyz").write_text("1\n\nHe 0 0 0\n")
@@ -80,10 +80,10 @@ def bad_input(tmp_path):
     return {
         "relax none.xyz": "none.xyz: no such file",
         "relax odd.xyz": "odd.xyz: charge 0 leaves 1 electrons, an odd number: multiplicity must be 2, 4",
-        "relax nan.xyz": "nan.xyz: coordinates of atom 0 (He) are not finite",
-        "relax same.xyz": "same.xyz: atoms 0 (He) and 1 (He) coincide",
+        "relax nan.xyz": "nan.xyz: line 3: coordinates are not finite",
+        "relax same.xyz": "same.xyz: lines 3 and 4: atoms 0 (He) and 1 (He) coincide",
         "relax empty.xyz": "empty.xyz: ",
-        "relax element.xyz": "element.xyz: unknown element 'Xq'",
+        "relax element.xyz": "element.xyz: line 3: unknown element 'Xq'",
         "relax he.xyz": "was not trained on He",
         "relax he.xyz --level gfn3-xtb": "unknown level 'gfn3-xtb': did you mean 'gfn",
         "relax he.xyz --level gfn2-xtb --fmax=-0.1": "fmax must be positive",

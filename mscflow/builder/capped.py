@@ -1,0 +1,110 @@
+"""A core and its ligands as a complete, checked `Cluster`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from mscflow.builder.assignment import assign
+from mscflow.builder.core import Core
+from mscflow.builder.ligands import LigandTemplate
+from mscflow.builder.shell import attach
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.topology import Topology, topology
+
+MIN_CONTACT_H = 1.6
+MIN_CONTACT = 2.2
+"""Smallest distance / Å of atoms that are neither bonded nor bonded to a common atom: with H, without."""
+
+N_TRIALS = 8
+SEED_STEP = 1_000_003
+
+
+def capped(
+    core: Core,
+    shell: Sequence[tuple[LigandTemplate, int]],
+    name: str,
+    provenance: Mapping[str, Any],
+    seed: int = 0,
+    modes: Mapping[str, int] | None = None,
+    multiplicity: int = 1,
+) -> Cluster:
+    """Return the neutral cluster of a core with its ligand shell.
+
+    Parameters
+    ----------
+    core
+        The core; its atoms come first in the cluster.
+    shell
+        Ligands and their numbers.
+    name, provenance
+        Of the cluster.
+    seed
+        Seed of the arrangement.
+    modes
+        Numbers of ligands per binding mode that are asked for.
+    multiplicity
+        Spin multiplicity.
+
+    Returns
+    -------
+    Cluster
+        Every ligand attached, charges balanced, no two atoms too near each other.
+
+    Raises
+    ------
+    InputError
+        If the ligands do not fit; with what is wrong in the best attempt.
+    """
+    shell = [(template, count) for template, count in shell if count]
+    templates = [template for template, _ in shell]
+    problems = ""
+    for trial in range(N_TRIALS):
+        bindings = assign(core, list(shell), seed + SEED_STEP * trial, modes)
+        symbols, positions = attach(core, templates, bindings, seed + SEED_STEP * trial)
+        cluster = Cluster(
+            symbols,
+            positions,
+            multiplicity=multiplicity,
+            name=name,
+            provenance={**provenance, "seed": seed},
+        )
+        problems = problems_of(cluster, core, len(bindings))
+        if not problems:
+            return cluster
+    raise InputError(f"{name}: no arrangement without conflict in {N_TRIALS} attempts: {problems}")
+
+
+def problems_of(cluster: Cluster, core: Core, n_ligands: int) -> str:
+    """Return what is wrong with a capped core, or nothing."""
+    found = topology(cluster)
+    if len(found.ligands) != n_ligands:
+        return f"{len(found.ligands)} ligands instead of {n_ligands} are attached"
+    if found.charge_balance.difference:
+        return str(found.charge_balance)
+    inner = {tuple(sorted(e)) for e in found.graph.edges if max(e) < len(core)}
+    if inner != set(core.bonds):
+        return f"{len(inner ^ set(core.bonds))} core bonds differ"
+    with_h, without_h = shortest_contacts(found)
+    if with_h < MIN_CONTACT_H or without_h < MIN_CONTACT:
+        return f"shortest contacts {with_h:.2f} Å (with H) and {without_h:.2f} Å"
+    return ""
+
+
+def shortest_contacts(found: Topology) -> tuple[float, float]:
+    """Return the smallest distance / Å of atoms that are not bonded: with a hydrogen, and without one.
+
+    Pairs bonded to a common atom do not count.
+    """
+    cluster, graph = found.cluster, found.graph
+    shortest = [np.inf, np.inf]
+    for i, j in sorted(cKDTree(cluster.positions).query_pairs(3.5)):
+        if not graph.has_edge(i, j) and not set(graph[i]) & set(graph[j]):
+            distance = float(np.linalg.norm(cluster.positions[i] - cluster.positions[j]))
+            heavy = "H" not in (cluster.symbols[i], cluster.symbols[j])
+            shortest[heavy] = min(shortest[heavy], distance)
+    return shortest[0], shortest[1]

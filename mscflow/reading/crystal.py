@@ -1,0 +1,210 @@
+"""From a crystal to one cluster: symmetry, disorder, molecules across cell borders, solvent."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from mscflow.chemistry import (
+    COVALENT_BOND_FACTOR,
+    DATIVE_BOND_FACTOR,
+    DATIVE_DONORS,
+    METAL_BOND_FACTOR,
+    METALS,
+    covalent_radius,
+)
+from mscflow.errors import InputError
+
+if TYPE_CHECKING:
+    from gemmi import SmallStructure
+
+SAME_SITE = 0.3
+"""Symmetry copies nearer than this / Å are one atom on a special position."""
+
+DISORDERED = 0.75
+"""Two atoms nearer than this / Å, one of them not fully occupied, are alternatives."""
+
+
+@dataclass
+class Crystal:
+    """One periodic structure, or what was chosen from it.
+
+    Parameters
+    ----------
+    symbols, positions
+        Atoms and coordinates / Å, shape (n_atoms, 3).
+    cell
+        Lattice vectors / Å as rows, shape (3, 3).
+    repairs
+        What was decided on the way.
+    """
+
+    symbols: list[str]
+    positions: np.ndarray
+    cell: np.ndarray
+    repairs: list[str] = field(default_factory=list)
+
+
+def parse_cif(text: str) -> Crystal:
+    """Return the content of the unit cell of a CIF: highest occupancies, all symmetry copies.
+
+    Raises
+    ------
+    InputError
+        If the text is no CIF, or has no atoms or no cell.
+    """
+    import gemmi
+
+    try:
+        block = next(b for b in gemmi.cif.read_string(text) if b.find_loop("_atom_site_fract_x"))
+        small = gemmi.make_small_structure_from_block(block)
+    except StopIteration as err:
+        raise InputError("no block with fractional atom coordinates (_atom_site_fract_x)") from err
+    except (ValueError, RuntimeError) as err:
+        raise InputError(f"CIF syntax: {' '.join(str(err).split())}") from err
+    if small.cell.volume < 1.0:
+        raise InputError("the cell is missing (_cell_length_a ... _cell_angle_gamma)")
+    crystal = _expanded(small)
+    if not crystal.symbols:
+        raise InputError("no atom is left after disorder was resolved")
+    return crystal
+
+
+def _expanded(small: SmallStructure) -> Crystal:
+    """Resolve disorder and apply the symmetry."""
+    import gemmi
+
+    group = small.spacegroup or gemmi.find_spacegroup_by_name(small.spacegroup_hm or "P 1")
+    operations = [
+        (np.array(op.rot, dtype=float) / op.DEN, np.array(op.tran, dtype=float) / op.DEN)
+        for op in (group.operations() if group else gemmi.GroupOps([gemmi.Op("x,y,z")]))
+    ]
+    cell = np.array(small.cell.orth.mat.tolist()).T
+    sites = list(small.sites)
+    groups: dict[int, list[float]] = {}
+    for site in sites:
+        groups.setdefault(site.disorder_group, []).append(site.occ)
+    parts = {g: float(np.mean(occ)) for g, occ in groups.items() if g > 0}
+    best = max(parts, key=lambda g: (round(parts[g], 3), -g), default=0)
+    dropped = [s for s in sites if s.disorder_group > 0 and s.disorder_group != best]
+    sites = [s for s in sites if s.disorder_group <= 0 or s.disorder_group == best]
+    crystal = Crystal([], np.zeros((0, 3)), cell)
+    fractions: list[np.ndarray] = []
+    for site in sorted(sites, key=lambda s: -s.occ):
+        symbol = site.element.name
+        copies = [(rot @ site.fract.tolist() + shift) % 1.0 for rot, shift in operations]
+        limit = SAME_SITE if site.occ > 0.99 else DISORDERED
+        placed = 0
+        for copy in copies:
+            if all(_periodic_distance(copy, other, cell) > limit for other in fractions):
+                fractions.append(copy)
+                crystal.symbols.append(symbol)
+                placed += 1
+        if not placed:
+            dropped.append(site)
+    crystal.positions = np.array(fractions).reshape(-1, 3) @ cell
+    if dropped:
+        crystal.repairs.append(f"disorder: {len(dropped)} site(s) of lower occupancy were left out")
+    if len(operations) > 1:
+        name = group.hm if group else "?"
+        crystal.repairs.append(f"{len(operations)} symmetry operations of {name} were applied")
+    return crystal
+
+
+def _periodic_distance(a: np.ndarray, b: np.ndarray, cell: np.ndarray) -> float:
+    delta = a - b
+    return float(np.linalg.norm((delta - np.round(delta)) @ cell))
+
+
+def one_cluster(crystal: Crystal) -> Crystal:
+    """Return the molecule with most metal atoms, whole; the others are left out and reported.
+
+    Raises
+    ------
+    InputError
+        If bonds run through the whole crystal: it has no isolated cluster.
+    """
+    neighbours = _bonds(crystal)
+    unseen = set(range(len(crystal.symbols)))
+    molecules: list[tuple[list[int], np.ndarray]] = []
+    while unseen:
+        atoms, positions = _unwrapped(crystal, min(unseen), neighbours)
+        unseen -= set(atoms)
+        molecules.append((atoms, positions))
+
+    def weight(molecule: tuple[list[int], np.ndarray]) -> tuple[int, int]:
+        symbols = [crystal.symbols[i] for i in molecule[0]]
+        return sum(s in METALS for s in symbols), len(symbols)
+
+    chosen = max(molecules, key=weight)
+    formula = _formula([crystal.symbols[i] for i in chosen[0]])
+    others = Counter(_formula([crystal.symbols[i] for i in m[0]]) for m in molecules if m is not chosen)
+    copies = others.pop(formula, 0)
+    repairs = list(crystal.repairs)
+    if copies:
+        repairs.append(f"the cell holds {copies + 1} equal clusters; one was taken")
+    if others:
+        listed = ", ".join(f"{n} {name}" for name, n in sorted(others.items()))
+        repairs.append(f"solvent and other molecules were left out: {listed}")
+    return Crystal([crystal.symbols[i] for i in chosen[0]], chosen[1], crystal.cell, repairs)
+
+
+def _formula(symbols: list[str]) -> str:
+    counts = Counter(symbols)
+    order = sorted(counts, key=lambda s: (s not in METALS, s != "C", s != "H", s))
+    return "".join(f"{s}{counts[s] if counts[s] > 1 else ''}" for s in order)
+
+
+def _bonds(crystal: Crystal) -> dict[int, list[tuple[int, tuple[int, int, int]]]]:
+    """Return the bonded neighbours of every atom with the cell they lie in."""
+    n = len(crystal.symbols)
+    inverse = np.linalg.inv(crystal.cell)
+    radii = np.array([covalent_radius(s) for s in crystal.symbols])
+    reach = 2 * DATIVE_BOND_FACTOR * radii.max()
+    spacing = 1 / np.linalg.norm(inverse, axis=0)
+    repeats = [range(-int(np.ceil(reach / d)), int(np.ceil(reach / d)) + 1) for d in spacing]
+    shifts = np.array([(a, b, c) for a in repeats[0] for b in repeats[1] for c in repeats[2]])
+    images = (crystal.positions[None] + (shifts @ crystal.cell)[:, None]).reshape(-1, 3)
+    neighbours: dict[int, list[tuple[int, tuple[int, int, int]]]] = {i: [] for i in range(n)}
+    for i, near in enumerate(cKDTree(images).query_ball_point(crystal.positions, reach)):
+        for image in sorted(near):
+            j, shift = image % n, shifts[image // n]
+            distance = float(np.linalg.norm(images[image] - crystal.positions[i]))
+            if distance > 1e-6 and _bonded(crystal.symbols[i], crystal.symbols[j], distance):
+                neighbours[i].append((j, (int(shift[0]), int(shift[1]), int(shift[2]))))
+    return neighbours
+
+
+def _bonded(a: str, b: str, distance: float) -> bool:
+    metal = (a in METALS) + (b in METALS)
+    if metal == 2 or (a == b == "H") or (metal and {a, b} & {"C", "H"}):
+        return False
+    dative = {a, b} & set(DATIVE_DONORS)
+    factor = (DATIVE_BOND_FACTOR if dative else METAL_BOND_FACTOR) if metal else COVALENT_BOND_FACTOR
+    return distance < factor * (covalent_radius(a) + covalent_radius(b))
+
+
+def _unwrapped(
+    crystal: Crystal, start: int, neighbours: dict[int, list[tuple[int, tuple[int, int, int]]]]
+) -> tuple[list[int], np.ndarray]:
+    """Return a molecule with its atoms side by side."""
+    cells = {start: np.zeros(3)}
+    queue = deque([start])
+    while queue:
+        i = queue.popleft()
+        for j, shift in neighbours[i]:
+            cell = cells[i] + np.array(shift)
+            if j not in cells:
+                cells[j] = cell
+                queue.append(j)
+            elif not np.array_equal(cells[j], cell):
+                raise InputError(
+                    f"bonds of {crystal.symbols[i]} (atom {i}) run through the whole crystal: "
+                    "an isolated cluster is needed"
+                )
+    atoms = sorted(cells)
+    return atoms, np.array([crystal.positions[i] + cells[i] @ crystal.cell for i in atoms])

@@ -1,0 +1,84 @@
+"""Hydrogens that a crystal structure lacks: idealised positions from the geometry of the heavy atoms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mscflow.chemistry import METALS
+from mscflow.cluster import Cluster
+from mscflow.topology import topology
+
+X_H = {"C": 1.09, "N": 1.02}
+PLANAR = 1.44
+"""A carbon whose bonds to carbon are on average shorter than this / Å is taken for sp2."""
+
+FLAT = 0.5
+"""Three bonds whose unit vectors add up to less are taken to lie in a plane."""
+
+SP2, SP3 = 3, 4
+
+
+def missing_hydrogens(cluster: Cluster) -> np.ndarray:
+    """Return coordinates / Å of the hydrogens that carbons and amine nitrogens lack, shape (n, 3).
+
+    A carbon has three neighbours if three are there in a plane, if its mean C–C bond is shorter than 1.44 Å
+    or if it carries two oxygens, else four; a nitrogen four, its cation included. Nothing is added where a
+    hydrogen is there already, nor to carbons without a neighbour.
+    """
+    graph = topology(cluster).graph
+    added: list[np.ndarray] = []
+    for atom, symbol in enumerate(cluster.symbols):
+        around = [j for j in graph[atom] if symbol != "C" or cluster.symbols[j] not in METALS]
+        if symbol not in X_H or not around or any(cluster.symbols[j] == "H" for j in around):
+            continue
+        n_missing = _valence(cluster, atom, around) - len(around)
+        if n_missing > 0:
+            vectors = cluster.positions[around] - cluster.positions[atom]
+            units = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+            second = [k for k in graph[around[0]] if k != atom]
+            side = cluster.positions[second[0]] - cluster.positions[around[0]] if second else None
+            added += [
+                cluster.positions[atom] + X_H[symbol] * direction
+                for direction in _directions(units, n_missing, side)
+            ]
+    return np.reshape(added, (-1, 3))
+
+
+def _valence(cluster: Cluster, atom: int, around: list[int]) -> int:
+    symbols = [cluster.symbols[j] for j in around]
+    if cluster.symbols[atom] == "N":
+        return SP3
+    if symbols.count("O") > 1:
+        return SP2
+    vectors = cluster.positions[around] - cluster.positions[atom]
+    lengths = np.linalg.norm(vectors, axis=1)
+    if len(around) == SP2:  # in a plane the three unit vectors cancel, in a pyramid their sum has length 1
+        return SP2 if np.linalg.norm((vectors / lengths[:, None]).sum(axis=0)) < FLAT else SP3
+    bonds = [length for length, symbol in zip(lengths, symbols, strict=True) if symbol == "C"]
+    return SP2 if bonds and np.mean(bonds) < PLANAR else SP3
+
+
+def _directions(units: np.ndarray, n: int, side: np.ndarray | None) -> list[np.ndarray]:
+    """Return unit vectors of n new bonds beside existing ones: opposite, tetrahedral or staggered."""
+    back = -units.sum(axis=0)
+    if np.linalg.norm(back) < 1e-3:  # linear: anything perpendicular
+        back = np.cross(units[0], np.eye(3)[np.argmin(np.abs(units[0]))])
+    back /= np.linalg.norm(back)
+    if n == 1:
+        return [back]
+    if n == 2 and len(units) > 1:
+        normal = np.cross(units[0], units[1])
+        normal /= np.linalg.norm(normal)
+        half = np.radians(109.47 / 2)
+        return [np.cos(half) * back + s * np.sin(half) * normal for s in (1, -1)]
+    axis = -units[0]
+    side = side if side is not None else np.eye(3)[np.argmin(np.abs(axis))]
+    x = side - (side @ axis) * axis
+    if np.linalg.norm(x) < 1e-3:
+        x = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
+    x /= np.linalg.norm(x)
+    y = np.cross(axis, x)
+    tilt = np.radians(180 - 109.47)
+    angles = np.pi + 2 * np.pi * np.arange(3) / 3
+    found = [np.cos(tilt) * axis + np.sin(tilt) * (np.cos(a) * x + np.sin(a) * y) for a in angles]
+    return found[:n]
