@@ -63,8 +63,8 @@ def card(
         "## Training",
         "",
         f"{network.channels} channels, L = {network.max_l}, body order {network.correlation + 1}, cutoff "
-        f"{network.r_max} Å, two layers; {network.epochs} epochs and {recipe.exploration.epochs} after each of "
-        f"{recipe.exploration.rounds} rounds of exploration, float32; mace-torch's training code. "
+        f"{network.r_max} Å, two layers; {network.epochs} epochs and {recipe.exploration.epochs} after each "
+        f"of {recipe.exploration.rounds} rounds of exploration, float32; mace-torch's training code. "
         f"Reproduce: `mscflow train inputs/train_{recipe.name.replace('-', '_')}.yaml --dir runs/train`.",
         "",
         "| set | frames | families |",
