@@ -264,11 +264,11 @@ def _conformers(molecule: Mol, donors: list[int], kind: Kind, smiles: str) -> li
 
     if molecule.GetNumAtoms() == 1:
         return [np.zeros((1, 3))]
-    made = EmbedMultipleConfs(molecule, N_TRIALS, randomSeed=CONFORMER_SEED)
+    with rdBase.BlockLogs():  # selenium has no parameters: the embedded shapes stay as they are
+        made = EmbedMultipleConfs(molecule, N_TRIALS, randomSeed=CONFORMER_SEED)
+        MMFFOptimizeMoleculeConfs(molecule)
     if not len(made):
         raise InputError(f"ligand {smiles!r}: RDKit finds no three-dimensional structure")
-    with rdBase.BlockLogs():  # selenium has no parameters there: the embedded shapes stay
-        MMFFOptimizeMoleculeConfs(molecule)
     shapes = [np.array(conformer.GetPositions()) for conformer in molecule.GetConformers()]
     if kind is Kind.CHELATE:
         bite = [float(np.linalg.norm(shape[donors[0]] - shape[donors[1]])) for shape in shapes]

@@ -179,8 +179,8 @@ def assert_close(a, b, where):
 
 
 def test_failed_jobs_leave_a_report_and_exit_code_1(tmp_path):
-    # Two electrons too many for GFN2 would be fine; a relaxation that explodes is not.
-    (tmp_path / "close.xyz").write_text("2\n\nIn 0 0 0\nCl 0 0 0.55\n")
+    # Azide is no ligand with a molecular reference.
+    (tmp_path / "close.xyz").write_text("4\n\nIn 0 0 0\nN 0 0 2.0\nN 0 0 3.2\nN 0 0 4.35\n")
     campaign = (
         "name: bad\nstructure: {file: close.xyz}\nrefine: {level: pbe/def2-svp}\nexchange: {ions: [Ga3+]}\n"
     )
@@ -191,4 +191,4 @@ def test_failed_jobs_leave_a_report_and_exit_code_1(tmp_path):
     assert "job(s) failed" in errors.splitlines()[-1]
     assert "Traceback" not in errors
     text = (tmp_path / "runs" / "bad" / "report.html").read_text()
-    assert "no molecular reference for ligand Cl" in text
+    assert "no molecular reference for ligand N3" in text
