@@ -16,9 +16,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from mscflow.levels import parse_level
+from mscflow.train.displacements import squeezed_copies, thermal_copies
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
-from mscflow.train.thermal import thermal_copies
 
 
 def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Atoms]:
@@ -38,8 +38,30 @@ def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Ato
     list of Atoms
         Frames with ``info["REF_energy"]`` / eV and ``arrays["REF_forces"]`` / eV/Å.
     """
+    frames = _labels(_walk(start, sampling, calculator), start, sampling)
+    return frames + squeezed(start, sampling, calculator, frames) if frames else frames
+
+
+def squeezed(start: Start, sampling: Sampling, calculator: Calculator, frames: list[Atoms]) -> list[Atoms]:
+    """Return labelled copies of the frame of lowest energy in which two parts were pushed together."""
+    lowest = min(frames, key=lambda frame: frame.info["REF_energy"])
+    cluster = start.cluster.replace(positions=lowest.positions)
+    atoms = cluster.to_ase()
+    atoms.calc = calculator
+
+    def copies() -> Iterator[Atoms]:
+        rng = np.random.default_rng([start.seed, 1])
+        for positions in squeezed_copies(cluster, sampling.squeezed, rng):
+            atoms.positions = positions
+            yield atoms
+
+    return _labels(copies(), start, sampling)
+
+
+def _labels(walk: Iterator[Atoms], start: Start, sampling: Sampling) -> list[Atoms]:
+    """Return the frames of a walk for which the teacher has an answer that is not too large."""
     frames = []
-    for atoms in _walk(start, sampling, calculator):
+    for atoms in walk:
         try:
             frames.append(labelled(atoms, start))
         except CalculationFailed:  # the teacher has no answer for a structure so distorted

@@ -106,7 +106,9 @@ class Sampling(BaseModel):
     temperatures
         Temperatures / K of the thermal copies, in turn.
     copies
-        Number of thermal copies; see `mscflow.train.thermal`.
+        Number of thermal copies; see `mscflow.train.displacements`.
+    squeezed
+        Number of copies in which two parts were pushed together.
     strains
         Uniform scalings of the last relaxed structure, one frame each.
     max_force
@@ -121,8 +123,9 @@ class Sampling(BaseModel):
     relax_every: int = 6
     temperatures: tuple[float, ...] = (150.0, 300.0, 600.0, 1000.0)
     copies: int = 12
+    squeezed: int = 6
     strains: tuple[float, ...] = (0.95, 1.05)
-    max_force: float = 20.0
+    max_force: float = 30.0
 
 
 class Exploration(BaseModel):

@@ -12,20 +12,23 @@ from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
 from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import file_checksum, shipped_models
+from mscflow.topology import topology
+from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal_copies
 from mscflow.train.explore import explore, explored
 from mscflow.train.fit import fit, split
 from mscflow.train.labels import label, load
 from mscflow.train.pipeline import load_recipe
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
 from mscflow.train.starts import starts
-from mscflow.train.thermal import spring_hessian, thermal_copies
 from mscflow.train.validate import frame_errors, training_domain
 
 SHIPPED = Path(__file__).parents[2] / "inputs" / "train_msc_small.yaml"
 RECIPE = Recipe(
     name="tiny",
     systems=(System(cluster="ZnL2", trajectories=13),),
-    sampling=Sampling(relax_steps=4, relax_dense=2, relax_every=2, copies=2, strains=(0.97, 1.03)),
+    sampling=Sampling(
+        relax_steps=4, relax_dense=2, relax_every=2, copies=2, squeezed=2, strains=(0.97, 1.03)
+    ),
     exploration=Exploration(rounds=1, trajectories=2, relax_steps=10, md_steps=10, every=5, epochs=1),
     network=Network(channels=4, max_ell=1, correlation=2, epochs=3, stage_two=2, batch_size=4),
 )
@@ -89,6 +92,26 @@ def test_thermal_copies_are_wider_when_hotter_and_follow_the_springs():
     stretch = np.linalg.norm(cold[:, carbon] - cold[:, hydrogen], axis=1).std()
     apart = np.linalg.norm(cold[:, 0] - cold[:, hydrogen], axis=1).std()
     assert stretch < apart  # a C–H bond is stiffer than the distance of its hydrogen from the metal
+
+
+def test_squeezed_copies_push_whole_parts_together():
+    cluster = build("In4P")
+    graph = topology(cluster)
+    copies = squeezed_copies(cluster, 40, np.random.default_rng(0))
+    assert len(copies) == 40
+    nearer = 0
+    for positions in copies:
+        for ligand in graph.ligands:
+            inner = [
+                np.linalg.norm(p[ligand.atoms[0]] - p[ligand.atoms[-1]])
+                for p in (positions, cluster.positions)
+            ]
+            assert inner[0] == pytest.approx(inner[1], abs=1e-9)
+        moved = np.linalg.norm(positions - cluster.positions, axis=1) > 1e-9
+        assert moved.sum() <= 2 * max(len(ligand.atoms) for ligand in graph.ligands)
+        nearer += bool(moved.any())
+    assert nearer > 20
+    assert squeezed_copies(build("In4P").select([0]), 3, np.random.default_rng(0)) == []
 
 
 def test_a_second_call_repeats_nothing(trained):

@@ -1,8 +1,8 @@
-"""Thermal copies of a structure without dynamics: displacements drawn from a harmonic model.
+"""Displaced copies of a structure, one label each: thermal ones, and ones with two parts pushed together.
 
-Each copy costs one label, where molecular dynamics with the teacher would need ten steps between two
-independent frames. The model (springs between atoms that are bonded, bonded to a common atom, or near)
-decides only where labels are taken, never what they are.
+Thermal copies are drawn from a harmonic model, where molecular dynamics with the teacher would need ten steps
+between two independent frames. Squeezed copies show a potential the walls that dynamics never climbs; without
+them it invents holes behind them. Both decide only where labels are taken, never what they are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from ase import units
 
-from mscflow.chemistry import METALS
+from mscflow.chemistry import METALS, covalent_radius
 from mscflow.cluster import Cluster
 from mscflow.topology import topology
 
@@ -27,6 +27,12 @@ REACH = 3.5
 LARGEST = 0.6
 """Displacements of an atom are cut to this length / Å."""
 
+SQUEEZED = (0.85, 1.45)
+"""Distances of the atoms that are pushed together, in sums of covalent radii."""
+
+NEIGHBOURS = 5.0
+"""Only atoms nearer than this / Å are pushed together."""
+
 
 def thermal_copies(cluster: Cluster, temperatures: list[float], rng: np.random.Generator) -> list[np.ndarray]:
     """Return displaced coordinates / Å, one array of shape (n_atoms, 3) per temperature / K."""
@@ -37,6 +43,36 @@ def thermal_copies(cluster: Cluster, temperatures: list[float], rng: np.random.G
         moved = (vectors @ (amplitudes * rng.normal(size=len(values)))).reshape(-1, 3)
         length = np.linalg.norm(moved, axis=1, keepdims=True)
         copies.append(cluster.positions + moved * np.minimum(1.0, LARGEST / np.maximum(length, 1e-9)))
+    return copies
+
+
+def squeezed_copies(cluster: Cluster, n: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return coordinates / Å of copies in which two parts were pushed together, shape (n_atoms, 3) each.
+
+    A part is a cation, a core anion or a whole ligand; every second copy pushes cations or anions. There are
+    fewer copies where there are not two parts.
+    """
+    graph = topology(cluster)
+    part = np.arange(len(cluster))
+    for fragment in graph.fragments:
+        part[list(fragment.atoms)] = fragment.atoms[0]
+    radii = np.array([covalent_radius(symbol) for symbol in cluster.symbols])
+    distance = _distances(cluster.positions)
+    apart = (part[:, None] < part[None]) & (distance < NEIGHBOURS)
+    inorganic = np.isin(part, [*graph.metals, *graph.core_anions])
+    copies = []
+    for number in range(n):
+        allowed = apart & (inorganic[:, None] & inorganic[None]) if number % 2 else apart
+        pairs = np.argwhere(allowed if allowed.any() else apart)
+        if not len(pairs):
+            break
+        i, j = pairs[rng.integers(len(pairs))]
+        target = min(rng.uniform(*SQUEEZED) * (radii[i] + radii[j]), distance[i, j])
+        push = (cluster.positions[j] - cluster.positions[i]) * (0.5 - 0.5 * target / distance[i, j])
+        moved = cluster.positions.copy()
+        moved[part == part[i]] += push
+        moved[part == part[j]] -= push
+        copies.append(moved)
     return copies
 
 
