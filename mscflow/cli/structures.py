@@ -219,8 +219,10 @@ def _level(text: str, trust: bool) -> Level:
     from mscflow.levels.registry import file_checksum, find_model
 
     level = parse_level(text)
-    if trust and isinstance(level, MACE) and find_model(level.model) is None:
-        return level.model_copy(update={"trusted_sha256": file_checksum(Path(level.model))})
+    if trust and isinstance(level, MACE):
+        model = find_model(level.model)
+        if model.sha256 is None and model.present:
+            return level.model_copy(update={"trusted_sha256": file_checksum(model.path)})
     return level
 
 
