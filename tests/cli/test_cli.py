@@ -15,7 +15,7 @@ from mscflow.files import write
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    *("build", "list", "analyze", "relax", "refine", "excite", "exchange"),
+    *("build", "list", "analyze", "relax", "vibrate", "refine", "excite", "exchange"),
     *("run", "status", "resume", "report", "models", "train", "doctor"),
 )
 
