@@ -151,7 +151,7 @@ def vibrate(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Compute harmonic vibrations of a relaxed structure: modes, zero-point energy, whether it is a minimum."""
+    """Compute harmonic vibrations of a relaxed structure: modes, zero-point energy, minimum or not."""
     from mscflow.tasks.vibrate import vibrate as vibrate_cluster
 
     cluster = _read(file, charge, multiplicity)
