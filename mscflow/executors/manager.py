@@ -14,7 +14,9 @@ import json
 import os
 import queue
 import re
+import signal
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mscflow.errors import InputError, StoreError
 from mscflow.executors.journal import JobRow, Journal, NewJob, State
@@ -37,6 +39,10 @@ STORE_FILE = "store.sqlite"
 LOCK_FILE = "driver.lock"
 MAX_ATTEMPTS_AFTER_DEATH = 2
 ERROR_LINES = 12
+
+
+Ended: TypeAlias = "queue.SimpleQueue[tuple[tuple[str, int], Future] | None]"
+"""Jobs that ended, with their answers; None when the user interrupts."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +263,29 @@ def _responses(journal: Journal) -> dict[str, dict[int, Response]]:
     return dict(responses)
 
 
+@contextlib.contextmanager
+def _interrupts_into(ended: Ended) -> Iterator[None]:
+    """Turn Ctrl-C into an event of the queue; a second one interrupts at once.
+
+    An exception raised at any instruction may be swallowed where Python cannot propagate it (destructors,
+    callbacks of C libraries), and the run would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted(*_: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        ended.put(None)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Driver:
     """The scheduling of one run: which jobs are ready, what follows from the end of one."""
 
@@ -281,17 +310,20 @@ class _Driver:
             self._consider(key)
         if not self.ready:
             return
-        ended: queue.SimpleQueue[tuple[tuple[str, int], Future]] = queue.SimpleQueue()
+        ended: Ended = queue.SimpleQueue()
         executor = LocalExecutor(self.n_workers)
         n_running = 0
         try:
-            while self.ready or n_running:
-                while self.ready and n_running < self.n_workers:
-                    self._submit(executor, heapq.heappop(self.ready)[1], ended)
-                    n_running += 1
-                key, future = ended.get()
-                n_running -= 1
-                self._end(key, future)
+            with _interrupts_into(ended):
+                while self.ready or n_running:
+                    while self.ready and n_running < self.n_workers:
+                        self._submit(executor, heapq.heappop(self.ready)[1], ended)
+                        n_running += 1
+                    event = ended.get()
+                    if event is None:
+                        raise KeyboardInterrupt
+                    n_running -= 1
+                    self._end(*event)
         finally:
             executor.close()
 
@@ -354,7 +386,7 @@ class _Driver:
         self,
         executor: LocalExecutor,
         key: tuple[str, int],
-        ended: queue.SimpleQueue[tuple[tuple[str, int], Future]],
+        ended: Ended,
     ) -> None:
         row = self.jobs[key]
         place = self.directory / "jobs" / f"{row.number:04d}-{slug(row.name)}"

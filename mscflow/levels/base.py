@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ class Level(BaseModel, ABC):
     @abstractmethod
     def estimate(self, cluster: Cluster) -> Estimate:
         """Return the cost of one energy and gradient of the cluster."""
+
+    def extrapolation(self, cluster: Cluster) -> np.ndarray | None:  # noqa: ARG002 - part of the interface
+        """Return how far each atom is from what the level was made on: above 1 is outside.
+
+        Shape (n_atoms,); None where the level has no such measure.
+        """
+        return None
 
     def __str__(self) -> str:
         """Return the canonical text form."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from mscflow.chemistry import suggest
 from mscflow.errors import DownloadError, InputError
+from mscflow.levels.domain import domain_file
 from mscflow.levels.foundation import FoundationModel, foundation_models
 from mscflow.levels.library import (
     RegisteredModel,
@@ -135,7 +137,7 @@ def _stream(model: FoundationModel, write: Callable[[bytes], object], progress: 
 
 
 def add_model(file: Path, name: str, trust: bool = False, licence: str | None = None) -> RegisteredModel:
-    """Register a local model file under a name; the file is copied into the data directory.
+    """Register a local model file under a name; it and its domain are copied into the data directory.
 
     Parameters
     ----------
@@ -167,7 +169,9 @@ def add_model(file: Path, name: str, trust: bool = False, licence: str | None = 
             f"(SHA-256 {checksum})"
         )
     found = facts(load_network(file, checksum, "float64"))
-    keep_file(file, checksum)
+    kept = keep_file(file, checksum)
+    if domain_file(file).is_file():
+        shutil.copyfile(domain_file(file), domain_file(kept))
     entry = RegisteredModel(
         sha256=checksum,
         elements=found.elements,
@@ -196,4 +200,5 @@ def remove_model(name: str) -> None:
         raise InputError(f"no registered model {name!r}: {hint}")
     save_library(library)
     if entry.sha256 not in {other.sha256 for other in library.registered.values()}:
-        entry.path.unlink(missing_ok=True)
+        for path in (entry.path, domain_file(entry.path)):
+            path.unlink(missing_ok=True)

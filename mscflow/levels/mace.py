@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
+from mscflow.levels.domain import Domain, domain_file
 from mscflow.levels.registry import file_checksum, find_model, require_known_file
 from mscflow.levels.weights import facts, load_network
 
 if TYPE_CHECKING:
+    import numpy as np
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
@@ -128,6 +130,14 @@ class MACE(Level):
         from mscflow.levels.potential import PotentialCalculator
 
         return PotentialCalculator(network, cluster, self._head, self.dtype)
+
+    def extrapolation(self, cluster: Cluster) -> np.ndarray | None:
+        """Compare the network's features with those of its training frames; see `mscflow.levels.domain`."""
+        path = domain_file(require_known_file(self.model, self.trusted_sha256))
+        if not path.is_file():
+            return None
+        features = self.calculator(cluster).get_descriptors(cluster.to_ase())
+        return Domain.load(path).relative_distance(cluster.symbols, features)
 
     def estimate(self, cluster: Cluster) -> Estimate:
         """Scale the measured time linearly with the number of atoms."""

@@ -14,6 +14,8 @@ from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import topology
 
 MAX_STEP = 0.1
+N_NAMED = 5
+"""Atoms named in a warning."""
 
 
 class Relaxation(TaskDocument):
@@ -37,6 +39,9 @@ class Relaxation(TaskDocument):
         Largest force on an atom at each step / eV/Å.
     optimizer
         How the steps were chosen.
+    extrapolation
+        How far the surroundings of each atom are from what the level was made on: above 1 is outside.
+        Empty where the level has no such measure.
     """
 
     energy: float
@@ -47,6 +52,7 @@ class Relaxation(TaskDocument):
     energies: list[float] = Field(default_factory=list)
     max_forces: list[float] = Field(default_factory=list)
     optimizer: str = "ASE LBFGS"
+    extrapolation: list[float] = Field(default_factory=list)
 
 
 def relax(
@@ -103,6 +109,8 @@ def relax(
         warnings.append(f"not converged: {max_forces[-1]:.3f} eV/Å after {max_steps} steps, asked for {fmax}")
     relaxed = cluster.replace(positions=atoms.get_positions())
     warnings += bond_changes(cluster, relaxed)
+    extrapolation = level.extrapolation(relaxed)
+    warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
         input_hash=input_hash("relax", cluster, level, fmax=fmax, max_steps=max_steps),
         cluster=relaxed,
@@ -116,9 +124,23 @@ def relax(
         fmax=fmax,
         energies=energies,
         max_forces=max_forces,
+        extrapolation=[] if extrapolation is None else np.round(extrapolation, 2).tolist(),
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
+
+
+def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) -> list[str]:
+    """Return a warning that names the atoms whose surroundings the level was not made on."""
+    if extrapolation is None or not (extrapolation > 1).any():
+        return []
+    worst = np.argsort(-extrapolation)[: int((extrapolation > 1).sum())]
+    named = ", ".join(f"{cluster.symbols[i]}{i}" for i in worst[:N_NAMED])
+    more = ", ..." if len(worst) > N_NAMED else ""
+    return [
+        f"{len(worst)} of {len(cluster)} atoms are outside of what {level} was trained on ({named}{more}; "
+        f"up to {extrapolation.max():.1f} times the limit): check with another level"
+    ]
 
 
 def bond_changes(before: Cluster, after: Cluster) -> list[str]:

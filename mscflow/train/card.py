@@ -12,30 +12,24 @@ from ase import Atoms
 from mscflow.levels.registry import ModelRecord, file_checksum
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Recipe
-from mscflow.train.validate import ExchangeErrors, FrameErrors, StructureErrors
+from mscflow.train.validate import Evaluation
 
 
-def record(
-    recipe: Recipe,
-    model: Path,
-    frames: dict[str, FrameErrors],
-    structures: list[StructureErrors],
-    exchanges: list[ExchangeErrors],
-    elements: tuple[str, ...],
-) -> ModelRecord:
+def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> ModelRecord:
     """Return the registry record of a trained model; errors carry quantity and unit in their keys."""
+    intact = [e for e in found.exchanges if e.kept]
     errors = {
-        "held_out_force_mae_meV_per_A": frames["all"].force_mae,
-        "held_out_energy_mae_meV_per_atom": frames["all"].energy_mae,
-        "core_bond_max_A": max(s.core_bond[0] for s in structures),
-        "cation_separation_mean_A": float(np.mean([s.separation for s in structures])),
-        "exchange_energy_mae_eV": float(np.mean([abs(e.model - e.teacher) for e in exchanges])),
+        "held_out_force_mae_meV_per_A": found.frames["all"].force_mae,
+        "held_out_energy_mae_meV_per_atom": found.frames["all"].energy_mae,
+        "core_bond_max_A": max(s.core_bond[0] for s in found.structures),
+        "cation_separation_mean_A": float(np.mean([s.separation for s in found.structures])),
+        "exchange_energy_mae_eV": float(np.mean([abs(e.model - e.teacher) for e in intact])),
     }
     return ModelRecord(
         name=recipe.name,
         file=model.name,
         sha256=file_checksum(model),
-        elements=elements,
+        elements=tuple(sorted({symbol for frame in frames.train for symbol in frame.get_chemical_symbols()})),
         teacher=recipe.teacher,
         reads_charge=False,
         licence="MIT",
@@ -43,29 +37,23 @@ def record(
     )
 
 
-def card(
-    recipe: Recipe,
-    frames: Split,
-    errors: dict[str, FrameErrors],
-    structures: list[StructureErrors],
-    exchanges: list[ExchangeErrors],
-    registered: ModelRecord,
-) -> str:
+def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelRecord) -> str:
     """Return the card as Markdown."""
-    network = recipe.network
+    network, exploration = recipe.network, recipe.exploration
     lines = [
         f"# {recipe.name}",
         "",
-        f"A MACE potential for small ligand-capped indium phosphide clusters, trained on {recipe.teacher}.",
+        f"A MACE potential for ligand-capped semiconductor clusters, trained on {recipe.teacher}.",
         f"Elements: {' '.join(registered.elements)}. Licence: {registered.licence}. "
         f"SHA-256: `{registered.sha256}`.",
         "",
         "## Training",
         "",
         f"{network.channels} channels, L = {network.max_l}, body order {network.correlation + 1}, cutoff "
-        f"{network.r_max} Å, two layers; {network.epochs} epochs and {recipe.exploration.epochs} after each "
-        f"of {recipe.exploration.rounds} rounds of exploration, float32; mace-torch's training code. "
-        f"Reproduce: `mscflow train inputs/train_{recipe.name.replace('-', '_')}.yaml --dir runs/train`.",
+        f"{network.r_max} Å, two layers, ZBL repulsion at short distances; {network.epochs} epochs and "
+        f"{exploration.epochs} after each of {exploration.rounds} rounds of exploration, float32; "
+        "mace-torch's training code. Reproduce: "
+        f"`mscflow train inputs/train_{recipe.name.replace('-', '_')}.yaml --dir runs/train`.",
         "",
         "| set | frames | families |",
         "|---|---|---|",
@@ -74,9 +62,11 @@ def card(
             for name, atoms in (("train", frames.train), ("valid", frames.valid), ("held out", frames.test))
         ),
         "",
-        "Held out are whole ligand arrangements with all their trajectories (every fifth arrangement of a "
-        "family), not frames of arrangements that were trained on. Every frame is rattled, partly relaxed, "
-        "stretched or taken from molecular dynamics at 300–900 K.",
+        "Frames lie on the teacher's relaxations from the builder's geometry, are thermal copies "
+        f"({', '.join(f'{t:g}' for t in recipe.sampling.temperatures)} K) or scaled copies of what these "
+        "reached, or lie on relaxations and molecular dynamics of an earlier fit. Held out are whole "
+        "families and whole ligand arrangements (every fifth of a family) with all their trajectories, not "
+        "frames of arrangements that were trained on.",
         "",
         f"## Errors against {recipe.teacher}, held-out frames",
         "",
@@ -84,7 +74,7 @@ def card(
         "|---|---|---|---|---|",
         *(
             f"| {family} | {e.n_frames} | {e.force_mae:.0f} | {e.force_mean:.0f} | {e.energy_mae:.1f} |"
-            for family, e in errors.items()
+            for family, e in found.frames.items()
         ),
         "",
         "## Relaxed structures (from the teacher's minimum, fmax 0.05 eV/Å)",
@@ -95,7 +85,7 @@ def card(
         *(
             f"| {s.name} | {s.core_bond[0]:.3f}, {s.core_bond[1]:.3f} | {s.separation:.3f} "
             f"| {'yes' if s.kept else 'no'} |"
-            for s in structures
+            for s in found.structures
         ),
         "",
         "## Exchange energies of In4P(O2CH)9, every species relaxed at its own level to 0.05 eV/Å",
@@ -105,20 +95,19 @@ def card(
         *(
             f"| {e.label} | {e.model:+.3f} | {e.teacher:+.3f} | {e.model - e.teacher:+.3f} "
             f"| {'yes' if e.kept else 'no'} |"
-            for e in exchanges
+            for e in found.exchanges
         ),
         "",
         "Not intact: a species lost a core bond or a ligand at one of the levels; the energies then belong "
-        "to different reactions and their difference is no error of the fit alone.",
+        "to different reactions, their difference is no error of the fit alone and not part of the mean.",
         "",
         "## Not for",
         "",
         "- Other elements, charged or open-shell species: it reads neither charge nor spin.",
-        "- Ligands other than formate, clusters larger than In4P, and anything with more than one exchanged "
-        "cation: it has seen none; energies and structures there are extrapolations.",
-        "- Conclusions finer than its errors above, or than those of its teacher: GFN2-xTB is itself an "
-        "approximation (In–P bonds 2.56–2.61 Å, where experiment and PBE give 2.52–2.56 Å).",
-        "- Dissociated ligands and reactions inside ligands.",
+        "- Conclusions finer than its errors above, or than those of its teacher, which is itself an "
+        "approximation: `benchmarks/teachers.py` compares it with PBE-D3(BJ)/def2-SVP.",
+        "- Dissociated ligands, reactions inside ligands, and metal–metal bonds.",
+        "- Structures for which a relaxation warns of atoms outside of the training domain.",
         "",
     ]
     return "\n".join(lines)

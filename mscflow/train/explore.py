@@ -16,9 +16,13 @@ from ase.calculators.calculator import CalculationFailed, Calculator
 
 from mscflow.levels import MACE, parse_level
 from mscflow.levels.registry import file_checksum
-from mscflow.train.labels import FRICTION_PER_FS, TIMESTEP_FS, heavy_hydrogen, labelled, parallel
+from mscflow.train.labels import labelled, parallel
 from mscflow.train.recipe import Exploration, Recipe
 from mscflow.train.starts import Start, starts
+
+TIMESTEP_FS = 2.0
+HYDROGEN_MASS = 3.0
+FRICTION_PER_FS = 0.02
 
 
 def explore(recipe: Recipe, model: Path, directory: Path, n_round: int, n_workers: int = 1) -> list[Path]:
@@ -102,7 +106,7 @@ def _dynamics(start: Start, settings: Exploration, calculator: Calculator) -> It
     atoms.calc = calculator
     rng = np.random.default_rng(start.seed + 1)
     FIRE(atoms, logfile=None, maxstep=0.1).run(fmax=0.3, steps=50)
-    heavy_hydrogen(atoms)
+    _heavy_hydrogen(atoms)
     MaxwellBoltzmannDistribution(atoms, temperature_K=settings.temperature, rng=rng)
     dynamics = Langevin(
         atoms,
@@ -115,3 +119,11 @@ def _dynamics(start: Start, settings: Exploration, calculator: Calculator) -> It
     for step, _ in enumerate(dynamics.irun(settings.md_steps), start=1):
         if step % settings.every == 0:
             yield atoms
+
+
+def _heavy_hydrogen(atoms: Atoms) -> None:
+    """Make hydrogen heavy enough for the time step."""
+    masses = [
+        HYDROGEN_MASS if s == "H" else m for s, m in zip(atoms.symbols, atoms.get_masses(), strict=True)
+    ]
+    atoms.set_masses(masses)

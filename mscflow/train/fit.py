@@ -89,7 +89,8 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     finished = directory / f"round-{n_round}.model"
     if finished.exists():
         return finished
-    model = directory / f"{recipe.name}_stagetwo.model"
+    suffix = "_stagetwo" if _n_epochs(recipe, n_round) > recipe.network.stage_two else ""
+    model = directory / f"{recipe.name}{suffix}.model"
     model.unlink(missing_ok=True)
     frames = split(recipe, labels)
     for part, atoms in (("train", frames.train), ("valid", frames.valid)):
@@ -137,7 +138,7 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "lr": network.lr,
         "scheduler": "ExponentialLR",
         "lr_scheduler_gamma": network.lr_decay,
-        "max_num_epochs": network.epochs + n_round * recipe.exploration.epochs,
+        "max_num_epochs": _n_epochs(recipe, n_round),
         "compute_avg_num_neighbors": False,
         "avg_num_neighbors": network.avg_num_neighbors,
         "start_swa": network.stage_two,
@@ -148,5 +149,11 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "eval_interval": 2,
         "plot": False,
     }
-    flags = ["--swa", "--ema", "--amsgrad", "--restart_latest"]
+    flags = ["--pair_repulsion", "--ema", "--amsgrad", "--restart_latest"]
+    if _n_epochs(recipe, n_round) > network.stage_two:
+        flags.append("--swa")
     return [f"--{key}={value}" for key, value in options.items()] + flags
+
+
+def _n_epochs(recipe: Recipe, n_round: int) -> int:
+    return recipe.network.epochs + n_round * recipe.exploration.epochs

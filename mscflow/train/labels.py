@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -9,18 +10,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms, units
-from ase.calculators.calculator import Calculator
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from mscflow.levels import parse_level
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
-
-TIMESTEP_FS = 2.0
-HYDROGEN_MASS = 3.0
-FRICTION_PER_FS = 0.02
+from mscflow.train.thermal import thermal_copies
 
 
 def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Atoms]:
@@ -40,13 +38,16 @@ def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Ato
     list of Atoms
         Frames with ``info["REF_energy"]`` / eV and ``arrays["REF_forces"]`` / eV/Å.
     """
-    frames = [labelled(atoms, start) for atoms in _walk(start, sampling, calculator)]
+    frames = []
+    for atoms in _walk(start, sampling, calculator):
+        try:
+            frames.append(labelled(atoms, start))
+        except CalculationFailed:  # the teacher has no answer for a structure so distorted
+            continue
     return [f for f in frames if np.abs(f.arrays["REF_forces"]).max() < sampling.max_force]
 
 
 def _walk(start: Start, sampling: Sampling, calculator: Calculator) -> Iterator[Atoms]:
-    from ase.md.langevin import Langevin
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
     from ase.optimize import FIRE
 
     rng = np.random.default_rng(start.seed)
@@ -55,36 +56,23 @@ def _walk(start: Start, sampling: Sampling, calculator: Calculator) -> Iterator[
     atoms.positions += rng.normal(scale=rng.choice(sampling.rattle), size=atoms.positions.shape)
     relaxation = FIRE(atoms, logfile=None, maxstep=0.1)
     for step, _ in enumerate(relaxation.irun(fmax=0.02, steps=sampling.relax_steps)):
-        if step % sampling.relax_every == 0:
+        if step < sampling.relax_dense or step % sampling.relax_every == 0:
             yield atoms
-    relaxed = atoms.get_positions()
-    centre = relaxed.mean(axis=0)
+    relaxed = start.cluster.replace(positions=atoms.get_positions())
+    centre = relaxed.positions.mean(axis=0)
     for strain in sampling.strains:
-        atoms.positions = centre + strain * (relaxed - centre)
+        atoms.positions = centre + strain * (relaxed.positions - centre)
         yield atoms
-    atoms.positions = relaxed
-    heavy_hydrogen(atoms)
-    temperature = float(rng.choice(sampling.temperatures))
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
-    dynamics = Langevin(
-        atoms,
-        TIMESTEP_FS * units.fs,
-        temperature_K=temperature,
-        friction=FRICTION_PER_FS / units.fs,
-        fixcm=False,
-        rng=rng,
-    )
-    for step, _ in enumerate(dynamics.irun(sampling.md_steps), start=1):
-        if step % sampling.md_every == 0:
-            yield atoms
+    order = itertools.islice(itertools.cycle(sampling.temperatures), sampling.copies)
+    for positions in thermal_copies(relaxed, list(order), rng):
+        atoms.positions = positions
+        yield atoms
 
 
 def labelled(atoms: Atoms, start: Start) -> Atoms:
     """Return a frame with the labels of the calculator of `atoms`."""
     frame = Atoms(atoms.symbols, positions=atoms.positions)
-    frame.info.update(
-        REF_energy=float(atoms.get_potential_energy()), config_type=start.key.split("-shell")[0]
-    )
+    frame.info.update(REF_energy=float(atoms.get_potential_energy()), config_type=start.family)
     frame.arrays["REF_forces"] = atoms.get_forces().copy()
     return frame
 
@@ -112,14 +100,6 @@ def label(recipe: Recipe, directory: Path, n_workers: int = 1) -> list[Path]:
 
 def _label_one(recipe: Recipe, start: Start) -> list[Atoms]:
     return sample(start, recipe.sampling, parse_level(recipe.teacher).calculator(start.cluster))
-
-
-def heavy_hydrogen(atoms: Atoms) -> None:
-    """Make hydrogen heavy enough for the time step."""
-    masses = [
-        HYDROGEN_MASS if s == "H" else m for s, m in zip(atoms.symbols, atoms.get_masses(), strict=True)
-    ]
-    atoms.set_masses(masses)
 
 
 def parallel(

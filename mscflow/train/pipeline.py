@@ -7,20 +7,23 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
+from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import ModelRecord, file_checksum
 from mscflow.train.card import card, record, write_record
 from mscflow.train.explore import explore
-from mscflow.train.fit import fit, split
+from mscflow.train.fit import Split, fit, split
 from mscflow.train.labels import label
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
-from mscflow.train.validate import exchange_errors, frame_errors, structure_errors
-
-N_STRUCTURES = 3
-"""Held-out start structures that are relaxed with both levels."""
+from mscflow.train.validate import (
+    Evaluation,
+    exchange_errors,
+    frame_errors,
+    structure_errors,
+    training_domain,
+)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -61,8 +64,23 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     Returns
     -------
     ModelRecord
-        The record; ``NAME.model``, ``NAME.json`` and ``NAME.md`` lie in `directory`.
+        The record; ``NAME.model``, ``NAME.domain.npz``, ``NAME.json`` and ``NAME.md`` lie in `directory`.
     """
+    frames, fitted = _fitted(recipe, directory, n_workers)
+    model = directory / f"{recipe.name}.model"
+    shutil.copyfile(fitted, model)
+    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
+    calculator = potential.calculator(starts(recipe)[0].cluster)
+    training_domain(frames.train, calculator).save(domain_file(model))
+    found = evaluate(recipe, potential, frames)
+    registered = record(recipe, model, found, frames)
+    write_record(registered, directory / f"{recipe.name}.json")
+    (directory / f"{recipe.name}.md").write_text(card(recipe, frames, found, registered))
+    return registered
+
+
+def _fitted(recipe: Recipe, directory: Path, n_workers: int) -> tuple[Split, Path]:
+    """Return all labelled frames and the model of the last round."""
     labels = directory / "labels"
     label(recipe, labels, n_workers)
     frame_directories = [labels]
@@ -72,26 +90,27 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
         explore(recipe, fitted, explored, n_round, n_workers)
         frame_directories.append(explored)
         fitted = fit(recipe, frame_directories, directory / "fit", n_round)
-    model = directory / f"{recipe.name}.model"
-    shutil.copyfile(fitted, model)
-    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
+    return split(recipe, frame_directories), fitted
+
+
+def evaluate(recipe: Recipe, potential: MACE, frames: Split) -> Evaluation:
+    """Return the errors of a potential against its teacher on what it never saw.
+
+    Parameters
+    ----------
+    recipe
+        Which structures are held out, and the teacher.
+    potential
+        The model.
+    frames
+        Labelled frames; only those held out are used.
+    """
     teacher = parse_level(recipe.teacher)
-    frames = split(recipe, frame_directories)
-    unseen = [start.cluster for start in starts(recipe) if start.held_out]
-    errors = frame_errors(frames.test, potential.calculator(unseen[0]))
-    known = [start.cluster for start in starts(recipe)][:1]
-    compared = (structure_errors(c, potential, teacher) for c in known + _spread(unseen, N_STRUCTURES))
-    structures = [errors for errors in compared if errors is not None]
-    exchanges = exchange_errors(potential, teacher)
-    elements = tuple(sorted({symbol for frame in frames.train for symbol in frame.get_chemical_symbols()}))
-    registered = record(recipe, model, errors, structures, exchanges, elements)
-    write_record(registered, directory / f"{recipe.name}.json")
-    text = card(recipe, frames, errors, structures, exchanges, registered)
-    (directory / f"{recipe.name}.md").write_text(text)
-    return registered
-
-
-def _spread(items: list[Cluster], n: int) -> list[Cluster]:
-    """Return at most n items, evenly spread."""
-    step = max(1, len(items) // n)
-    return items[::step][:n]
+    unseen = {start.family: start.cluster for start in starts(recipe) if start.held_out}
+    compared = [starts(recipe)[0].cluster, *unseen.values()]
+    structures = (structure_errors(c, potential, teacher) for c in compared)
+    return Evaluation(
+        frames=frame_errors(frames.test, potential.calculator(compared[0])),
+        structures=tuple(errors for errors in structures if errors is not None),
+        exchanges=tuple(exchange_errors(potential, teacher)),
+    )

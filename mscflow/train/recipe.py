@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Recipe(BaseModel):
@@ -38,44 +40,73 @@ class Recipe(BaseModel):
 
 
 class System(BaseModel):
-    """One family of start structures.
+    """One family of start structures: exactly one of `cluster`, `fragment` and `molecule`.
 
     Attributes
     ----------
     cluster
-        Catalogue name, or ``formic acid``.
+        Name of the catalogue.
+    fragment
+        Core of a small piece, e.g. ``In7P2``; see `mscflow.builder.fragments`.
+    molecule
+        SMILES of a free molecule without metals.
     ligand
-        Ligand of the cluster.
+        Anionic ligand of a cluster or a fragment.
+    neutral
+        Neutral ligands of a fragment and their numbers.
     shells
-        Number of ligand arrangements; the first is the catalogue's own, others are random.
+        Number of ligand arrangements.
     exchange
         Ion that replaces one cation (with the ligands that then leave), if any.
     trajectories
         Number of trajectories, spread over the arrangements.
+    held_out
+        Whether the whole family is kept for testing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cluster: str
+    cluster: str | None = None
+    fragment: str | None = None
+    molecule: str | None = None
     ligand: str = "formate"
+    neutral: dict[str, int] = Field(default_factory=dict)
     shells: int = Field(default=1, ge=1)
     exchange: str | None = None
     trajectories: int = Field(ge=1)
+    held_out: bool = False
+
+    @model_validator(mode="after")
+    def _one_structure(self) -> System:
+        if sum(kind is not None for kind in (self.cluster, self.fragment, self.molecule)) != 1:
+            raise ValueError("give exactly one of 'cluster', 'fragment' and 'molecule'")
+        return self
+
+    @property
+    def family(self) -> str:
+        """Name of the family, safe as a file name."""
+        parts = [self.cluster or self.fragment or self.molecule or ""]
+        if self.molecule is None:
+            parts += [self.ligand, *(f"{n}{name}" for name, n in self.neutral.items())]
+        parts += [self.exchange] if self.exchange else []
+        return "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in parts)
 
 
 class Sampling(BaseModel):
-    """One trajectory: rattle, partial relaxation, molecular dynamics, stretched copies.
+    """One trajectory: partial relaxation from the builder's geometry, then thermal copies of what it reached.
 
     Attributes
     ----------
     rattle
         Standard deviations of the initial displacement / Å, one drawn per trajectory.
-    relax_steps, relax_every
-        FIRE steps, and how many lie between two frames.
+    relax_steps
+        Steps of the relaxation; all of the first `relax_dense` are labelled, then every `relax_every`-th.
+    relax_dense, relax_every
+        See `relax_steps`.
     temperatures
-        Temperatures / K, one drawn per trajectory.
-    md_steps, md_every
-        Langevin steps of 2 fs (hydrogen mass 3 u), and how many lie between two frames.
+        Temperatures / K of the thermal copies, in turn.
+    copies
+        Number of thermal copies; see `mscflow.train.thermal`.
     strains
         Uniform scalings of the last relaxed structure, one frame each.
     max_force
@@ -84,14 +115,14 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rattle: tuple[float, ...] = (0.05, 0.10, 0.15)
-    relax_steps: int = 30
-    relax_every: int = 5
-    temperatures: tuple[float, ...] = (300.0, 600.0, 900.0)
-    md_steps: int = 120
-    md_every: int = 8
-    strains: tuple[float, ...] = (0.94, 0.97, 1.04, 1.08)
-    max_force: float = 30.0
+    rattle: tuple[float, ...] = (0.0, 0.03, 0.06)
+    relax_steps: int = 24
+    relax_dense: int = 6
+    relax_every: int = 6
+    temperatures: tuple[float, ...] = (150.0, 300.0, 600.0, 1000.0)
+    copies: int = 12
+    strains: tuple[float, ...] = (0.95, 1.05)
+    max_force: float = 20.0
 
 
 class Exploration(BaseModel):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from mscflow.builder import build
-from mscflow.builder.tetrahedron import ALL_EDGES, capped_tetrahedron
-from mscflow.chemistry import suggest
+from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.exchange import exchange
@@ -16,6 +16,9 @@ from mscflow.train.recipe import Recipe, System
 
 HELD_OUT_EVERY = 5
 """Every fifth ligand arrangement of a family is held out, with all its trajectories."""
+
+N_SEEDS = 3
+"""Seeds that are tried for one arrangement, where the ligands do not fit with the first."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Start:
     ----------
     key
         Unique name, safe as a file name.
+    family
+        Name of its family.
     cluster
         The structure.
     held_out
@@ -35,42 +40,63 @@ class Start:
     """
 
     key: str
+    family: str
     cluster: Cluster
     held_out: bool
     seed: int
 
 
-def starts(recipe: Recipe) -> list[Start]:
-    """Return every start structure of a recipe, the same list for the same recipe."""
+def starts(recipe: Recipe) -> tuple[Start, ...]:
+    """Return every start structure of a recipe, the same for the same recipe."""
+    return _starts(recipe.model_dump_json())
+
+
+@lru_cache(maxsize=4)
+def _starts(text: str) -> tuple[Start, ...]:
+    recipe = Recipe.model_validate_json(text)
     found = []
     for n_system, system in enumerate(recipe.systems):
         rng = np.random.default_rng([recipe.seed, n_system])
-        shells = [_arrangement(system, n, rng) for n in range(system.shells)]
+        shells = [_arrangement(system, n) for n in range(system.shells)]
         for n in range(system.trajectories):
             n_shell = n % system.shells
             cluster = _exchanged(shells[n_shell], system.exchange, rng)
-            ion = f"-{system.exchange.replace('+', '')}" if system.exchange else ""
-            key = f"{n_system:02d}-{system.cluster.replace(' ', '-')}{ion}-shell{n_shell}-{n:03d}"
-            held_out = n_shell % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-            found.append(Start(key, cluster, held_out, recipe.seed * 100_000 + n_system * 1000 + n))
-    return found
+            key = f"{n_system:02d}-{system.family}-shell{n_shell}-{n:03d}"
+            held_out = system.held_out or n_shell % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+            found.append(
+                Start(key, system.family, cluster, held_out, recipe.seed * 100_000 + n_system * 1000 + n)
+            )
+    return tuple(found)
 
 
-def _arrangement(system: System, n_shell: int, rng: np.random.Generator) -> Cluster:
-    if system.cluster == "formic acid":
-        from ase.build import molecule
+def _arrangement(system: System, n_shell: int) -> Cluster:
+    if system.molecule is not None:
+        return _molecule(system.molecule)
+    for attempt in range(N_SEEDS):
+        seed = n_shell + 100 * attempt
+        try:
+            if system.cluster is not None:
+                return build(system.cluster, system.ligand, seed=seed)
+            return fragment(str(system.fragment), system.ligand, system.neutral, seed=seed)
+        except InputError:
+            if attempt == N_SEEDS - 1:
+                raise
+    raise AssertionError("not reached")
 
-        return Cluster.from_ase(molecule("HCOOH"), name="HCOOH")
-    if n_shell == 0:
-        return build(system.cluster, system.ligand)
-    if system.cluster != "In4P":
-        raise InputError(
-            f"several ligand arrangements of {system.cluster!r}: {suggest(system.cluster, ['In4P'])}"
-        )
-    n_bridging = int(rng.integers(4, 7))
-    edges = [ALL_EDGES[i] for i in sorted(rng.choice(6, n_bridging, replace=False))]
-    corners = rng.permutation([0, 1, 2, 3, 0, 1, 2, 3])[: 9 - n_bridging].tolist()
-    return capped_tetrahedron(ligand=system.ligand, bridged=edges, chelated=sorted(corners))
+
+def _molecule(smiles: str) -> Cluster:
+    """Return a free molecule in RDKit's geometry."""
+    from rdkit import Chem
+    from rdkit.Chem.rdDistGeom import EmbedMolecule
+
+    parsed = Chem.MolFromSmiles(smiles)
+    if parsed is None:
+        raise InputError(f"molecule {smiles!r} is no SMILES")
+    molecule = Chem.AddHs(parsed)
+    if EmbedMolecule(molecule, randomSeed=1):
+        raise InputError(f"molecule {smiles!r}: RDKit finds no three-dimensional structure")
+    symbols = tuple(atom.GetSymbol() for atom in molecule.GetAtoms())
+    return Cluster(symbols, np.array(molecule.GetConformer().GetPositions()), name=smiles)
 
 
 def _exchanged(cluster: Cluster, ion: str | None, rng: np.random.Generator) -> Cluster:

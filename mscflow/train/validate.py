@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator
 from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.levels import Level
+from mscflow.levels.domain import Domain
 from mscflow.reactions.exchange import exchange
 from mscflow.tasks.relax import Relaxation, relax
 from mscflow.topology import topology
@@ -54,6 +55,16 @@ def frame_errors(frames: Sequence[Atoms], calculator: Calculator) -> dict[str, F
         for family in (frame.info["config_type"], "all"):
             rows[family].append((error, reference, energy))
     return {family: _summary(row) for family, row in sorted(rows.items())}
+
+
+def training_domain(frames: Sequence[Atoms], calculator: Calculator) -> Domain:
+    """Return the domain of a potential from the features of its training frames."""
+    features: dict[str, list[np.ndarray]] = defaultdict(list)
+    for frame in frames:
+        found = calculator.get_descriptors(frame)
+        for symbol in set(frame.symbols):
+            features[symbol].append(found[np.array(frame.symbols) == symbol])
+    return Domain.fit({symbol: np.concatenate(parts) for symbol, parts in features.items()})
 
 
 def _summary(rows: list[tuple[np.ndarray, np.ndarray, float]]) -> FrameErrors:
@@ -161,3 +172,22 @@ def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[Ex
         )
         for r in reactions
     ]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All errors of a potential.
+
+    Parameters
+    ----------
+    frames
+        By family, and for ``all``.
+    structures
+        Relaxed structures.
+    exchanges
+        Exchange energies.
+    """
+
+    frames: dict[str, FrameErrors]
+    structures: tuple[StructureErrors, ...]
+    exchanges: tuple[ExchangeErrors, ...]

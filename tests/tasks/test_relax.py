@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 from mscflow.builder import build, precursor
 from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
+from mscflow.levels.registry import shipped_models
 from mscflow.tasks.relax import bond_changes, relax
 from mscflow.topology import topology
 
@@ -72,7 +73,7 @@ def test_charge_and_multiplicity_reach_the_calculator():
 
 
 def test_the_shipped_model_agrees_with_its_teacher_on_in4p():
-    teacher = relax(build("In4P"), "gfn2-xtb", fmax=0.05)
+    teacher = relax(build("In4P"), shipped_models()["msc-small"].teacher, fmax=0.05)
     student = relax(teacher.cluster, "mace:msc-small", fmax=0.05)
     graph = topology(teacher.cluster)
     assert not bond_changes(teacher.cluster, student.cluster)

@@ -10,6 +10,7 @@ import pytest
 from mscflow.builder import build
 from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
+from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import file_checksum, shipped_models
 from mscflow.train.explore import explore, explored
 from mscflow.train.fit import fit, split
@@ -17,13 +18,14 @@ from mscflow.train.labels import label, load
 from mscflow.train.pipeline import load_recipe
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
 from mscflow.train.starts import starts
-from mscflow.train.validate import frame_errors
+from mscflow.train.thermal import spring_hessian, thermal_copies
+from mscflow.train.validate import frame_errors, training_domain
 
 SHIPPED = Path(__file__).parents[2] / "inputs" / "train_msc_small.yaml"
 RECIPE = Recipe(
     name="tiny",
     systems=(System(cluster="ZnL2", trajectories=13),),
-    sampling=Sampling(relax_steps=4, relax_every=2, md_steps=6, md_every=3, strains=(0.97, 1.03)),
+    sampling=Sampling(relax_steps=4, relax_dense=2, relax_every=2, copies=2, strains=(0.97, 1.03)),
     exploration=Exploration(rounds=1, trajectories=2, relax_steps=10, md_steps=10, every=5, epochs=1),
     network=Network(channels=4, max_ell=1, correlation=2, epochs=3, stage_two=2, batch_size=4),
 )
@@ -53,6 +55,40 @@ def test_the_model_has_learned_something(trained):
     frames = split(RECIPE, [place / "labels"])
     errors = frame_errors(frames.valid, potential.calculator(build("ZnL2")))["all"]
     assert errors.force_mae < errors.force_mean
+
+
+def test_what_the_model_never_saw_is_out_of_its_domain(trained):
+    place, model = trained
+    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
+    cluster = build("ZnL2")
+    frames = split(RECIPE, [place / "labels"])
+    domain = training_domain(frames.train, potential.calculator(cluster))
+    domain.save(domain_file(model))
+    at_home = potential.extrapolation(cluster)
+    assert at_home.shape == (len(cluster),)
+    hydrogens = [symbol == "H" for symbol in cluster.symbols]
+    assert np.isinf(at_home[np.array(cluster.symbols) == "Zn"]).all() == ("Zn" not in domain.elements)
+    away = cluster.positions.copy()
+    away[hydrogens] *= 1.4
+    stretched = potential.extrapolation(cluster.replace(positions=away))
+    assert stretched[hydrogens].min() > 1.0
+    assert stretched[hydrogens].min() > at_home[hydrogens].max()
+    turned = cluster.replace(positions=cluster.positions[:, [1, 2, 0]])
+    np.testing.assert_allclose(potential.extrapolation(turned), at_home, rtol=1e-3)
+
+
+def test_thermal_copies_are_wider_when_hotter_and_follow_the_springs():
+    cluster = build("ZnL2")
+    assert np.linalg.eigvalsh(spring_hessian(cluster)).min() > 0
+    rng = np.random.default_rng(0)
+    cold, hot = (np.array(thermal_copies(cluster, [t] * 40, rng)) for t in (100.0, 600.0))
+    spread = [float((copies - cluster.positions).std()) for copies in (cold, hot)]
+    assert spread[1] / spread[0] == pytest.approx(np.sqrt(6), rel=0.15)
+    carbon = cluster.symbols.index("C")
+    hydrogen = cluster.symbols.index("H")
+    stretch = np.linalg.norm(cold[:, carbon] - cold[:, hydrogen], axis=1).std()
+    apart = np.linalg.norm(cold[:, 0] - cold[:, hydrogen], axis=1).std()
+    assert stretch < apart  # a C–H bond is stiffer than the distance of its hydrogen from the metal
 
 
 def test_a_second_call_repeats_nothing(trained):
@@ -90,6 +126,17 @@ def test_the_shipped_recipe_and_card_belong_together():
     assert record.sha256 in card
     assert f"{record.errors['held_out_force_mae_meV_per_A']:.0f}" in card
     assert record.errors["core_bond_max_A"] < 0.05
+    assert {"H", "C", "N", "O", "P", "S", "Cl", "Se", "As"} < set(record.elements)
+    assert {"Zn", "Ga", "Cd", "In", "Cu", "Ag"} < set(record.elements)
+
+
+def test_families_that_are_held_out_are_never_trained_on():
+    families = (
+        System(cluster="ZnL2", trajectories=2),
+        System(molecule="OC=O", trajectories=1, held_out=True),
+    )
+    recipe = RECIPE.model_copy(update={"systems": families})
+    assert {s.family for s in starts(recipe) if s.held_out} == {"OCO"}
 
 
 def test_bad_recipes_are_one_line(tmp_path):
