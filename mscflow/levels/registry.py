@@ -129,27 +129,9 @@ def shipped_models() -> dict[str, ModelRecord]:
 def known_models() -> dict[str, Model]:
     """Return all models that have a name: shipped, registered, and foundation models, present or not."""
     library = load_library()
-    models = [
-        Model(
-            name=record.name,
-            source="shipped",
-            path=record.path,
-            sha256=record.sha256,
-            elements=record.elements,
-            teacher=record.teacher,
-            reads_charge=record.reads_charge,
-            reads_spin=record.reads_charge,
-            licence=record.licence,
-        )
-        for record in shipped_models().values()
-    ]
+    models = [_shipped(record) for record in shipped_models().values()]
     models += [
-        Model(
-            name=name,
-            source="registered",
-            path=entry.path,
-            **entry.model_dump(exclude={"source"}),
-        )
+        Model(name=name, source="registered", path=entry.path, **entry.model_dump(exclude={"source"}))
         for name, entry in library.registered.items()
     ]
     models += [
@@ -158,18 +140,21 @@ def known_models() -> dict[str, Model]:
             source="foundation",
             path=entry.path,
             sha256=library.fetched.get(entry.name),
-            elements=entry.elements,
-            teacher=entry.teacher,
-            reads_charge=entry.reads_charge,
             reads_spin=entry.reads_charge,
-            licence=entry.licence,
-            head=entry.head,
-            family=entry.family,
-            needs=entry.needs,
+            **entry.model_dump(exclude={"name", "url"}),
         )
         for entry in foundation_models().values()
     ]
     return {model.name: model for model in models}
+
+
+def _shipped(record: ModelRecord) -> Model:
+    return Model(
+        source="shipped",
+        path=record.path,
+        reads_spin=record.reads_charge,
+        **record.model_dump(exclude={"file", "errors"}),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -192,6 +177,8 @@ def find_model(name: str) -> Model:
     InputError
         If `name` is neither a known model nor an existing file.
     """
+    if name in shipped_models():
+        return _shipped(shipped_models()[name])
     models = known_models()
     if name in models:
         return models[name]

@@ -11,6 +11,9 @@ from mscflow.cluster import Cluster
 from mscflow.levels.base import Level
 from mscflow.levels.text import parse_level
 
+STATE_KEYS = ("charge", "multiplicity", "spin")
+"""Entries of ``atoms.info`` that `Cluster.from_ase` reads."""
+
 
 class LevelCalculator(Calculator):
     """Energy / eV and forces / eV/Å of any atoms at a level of theory.
@@ -48,6 +51,13 @@ class LevelCalculator(Calculator):
     def implemented_properties(self) -> list[str]:
         """Properties of the level's own calculator, as far as it has been made."""
         return ["energy", "forces"] if self._inner is None else self._inner.implemented_properties
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """Return what changed since the last calculation; ASE itself does not look at ``atoms.info``."""
+        changes: list[str] = super().check_state(atoms, tol)
+        if not changes and any(self.atoms.info.get(key) != atoms.info.get(key) for key in STATE_KEYS):
+            return ["info"]
+        return changes
 
     def calculate(
         self,
