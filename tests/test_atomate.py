@@ -106,6 +106,16 @@ def test_a_campaign_with_their_relax_step(tmp_path):
     assert np.abs([energies["theirs"][1], energies["ours"][1]]).max() < 5e-3
 
 
+def test_our_executor_runs_their_maker(tmp_path):
+    import mscflow
+
+    work = Atomate2RelaxMaker(level="gfn2-xtb").make(precursor("Zn2+"))
+    answers = mscflow.run(Flow([work]), dir=tmp_path / "run")
+    output = answers[work.uuid][1].output
+    energy = output["energy"] if isinstance(output, dict) else output.energy
+    assert energy == pytest.approx(relax(precursor("Zn2+"), "gfn2-xtb").energy, abs=1e-3)
+
+
 def test_an_unfinished_relaxation_of_theirs_says_so(tmp_path):
     maker = Atomate2RelaxMaker(
         level="gfn2-xtb", maker=ForceFieldRelaxMaker(steps=3, relax_kwargs={"fmax": 0.001})

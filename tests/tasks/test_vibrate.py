@@ -110,6 +110,22 @@ def test_a_diatomic_is_an_oscillator_of_its_reduced_mass():
     assert modes.reduced_masses == pytest.approx([h * cl * (h + cl) / (h**2 + cl**2)], rel=1e-6)
 
 
+@pytest.mark.parametrize(("name", "n_external"), [("H2O", 6), ("CO2", 5), ("C2H2", 5), ("CH4", 6)])
+def test_translations_and_rotations_cost_nothing(name, n_external):
+    """The whole mass-weighted Hessian has six (linear: five) modes near zero; we take out just these."""
+    cluster = relaxed(name)
+    second = hessian(cluster, XTB())
+    modes = normal_modes(cluster, second.hessian)
+    root = np.sqrt(np.repeat(modes.masses, 3))
+    values = np.linalg.eigvalsh(second.hessian / np.outer(root, root))
+    everything = np.sign(values) * np.sqrt(np.abs(values)) * 521.471
+    near_zero = np.abs(everything) < 60
+    assert near_zero.sum() == n_external
+    assert len(modes.frequencies) == 3 * len(cluster) - n_external
+    assert modes.residual == pytest.approx(np.abs(everything[near_zero]).max(), abs=2.0)
+    assert modes.frequencies == pytest.approx(everything[~near_zero], abs=1.5)
+
+
 def test_frequencies_do_not_depend_on_orientation_or_order(water):
     turned = water.cluster.positions @ Rotation.random(random_state=3).as_matrix() + [3.0, -2.0, 7.0]
     moved = water.cluster.replace(positions=turned).select([2, 0, 1])
