@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mscflow.tasks.excite import excite
     from mscflow.tasks.refine import refine
     from mscflow.tasks.relax import relax
+    from mscflow.tasks.vibrate import vibrate
 
 _HOMES = {
     "Campaign": "mscflow.campaign",
@@ -40,6 +41,7 @@ _HOMES = {
     "resume": "mscflow.executors",
     "run": "mscflow.executors",
     "separations": "mscflow.analysis.separations",
+    "vibrate": "mscflow.tasks.vibrate",
     "write": "mscflow.files",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "resume",
     "run",
     "separations",
+    "vibrate",
     "write",
 ]
 

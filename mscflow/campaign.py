@@ -123,6 +123,18 @@ class RelaxSection(Section):
     max_steps: int = Field(default=1000, ge=1)
 
 
+class VibrateSection(Section):
+    """Harmonic vibrations of the relaxed structure.
+
+    Attributes
+    ----------
+    level
+        Level of theory; by default the one of the relaxation, at any other the structure is no minimum.
+    """
+
+    level: LevelText | None = None
+
+
 class RefineSection(Section):
     """Density functional theory on the relaxed structure.
 
@@ -186,7 +198,7 @@ class Campaign(Section):
         Letters, digits, ``-`` and ``_``; names the run directory.
     structure
         The cluster.
-    relax, refine, exchange, excite
+    relax, vibrate, refine, exchange, excite
         The parts; one that is left out is not computed.
     analyse
         Whether separations, coordination and binding modes are listed.
@@ -195,6 +207,7 @@ class Campaign(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
     structure: StructureSection
     relax: RelaxSection | None = None
+    vibrate: VibrateSection | None = None
     refine: RefineSection | None = None
     analyse: bool = True
     exchange: ExchangeSection | None = None
@@ -215,19 +228,22 @@ class Campaign(Section):
         InputError
             If one cannot.
         """
-        sections = (self.relax, self.refine, self.exchange, self.excite)
+        sections = (self.relax, self.vibrate, self.refine, self.exchange, self.excite)
         levels = {s.level for s in sections if s is not None and s.level is not None}
         return [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
 
     def flow(self, cluster: Cluster) -> Flow:
         """Return the jobflow Flow of the campaign for its start structure."""
         from mscflow.flows import CampaignMaker
-        from mscflow.jobs import ExchangeMaker, ExciteMaker, RefineMaker, RelaxMaker
+        from mscflow.jobs import ExchangeMaker, ExciteMaker, RefineMaker, RelaxMaker, VibrateMaker
 
         relax = (
             RelaxMaker(level=self.relax.level, fmax=self.relax.fmax, max_steps=self.relax.max_steps)
             if self.relax
             else None
+        )
+        vibrate = (
+            VibrateMaker(level=self.vibrate.level or (relax or RelaxMaker()).level) if self.vibrate else None
         )
         refine = (
             RefineMaker(level=self.refine.level, n_steps=self.refine.steps, fmax=self.refine.fmax)
@@ -245,7 +261,9 @@ class Campaign(Section):
             else None
         )
         excite = ExciteMaker(level=self.excite.level, nstates=self.excite.nstates) if self.excite else None
-        return CampaignMaker(self.name, relax, refine, self.analyse, exchange, excite).make(cluster)
+        return CampaignMaker(
+            self.name, relax, refine, self.analyse, exchange, excite, vibrate_maker=vibrate
+        ).make(cluster)
 
     def hash(self, cluster: Cluster) -> str:
         """Return the SHA-256 of the campaign and its start structure."""
@@ -314,6 +332,7 @@ def _keys_of(path: list[Any]) -> list[str]:
     sections: dict[str, type[Section]] = {
         "structure": StructureSection,
         "relax": RelaxSection,
+        "vibrate": VibrateSection,
         "refine": RefineSection,
         "exchange": ExchangeSection,
         "excite": ExciteSection,

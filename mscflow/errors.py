@@ -22,6 +22,10 @@ class CalculationError(MscflowError):
     """A calculation started from valid input and failed (not converged, out of memory, ...)."""
 
 
+class DownloadError(MscflowError):
+    """A file that was asked for cannot be downloaded, or is not what it should be."""
+
+
 class StoreError(MscflowError):
     """The run directory cannot be used: read-only, full, in use, or of another campaign."""
 

@@ -1,4 +1,4 @@
-"""The flow of a campaign: structure → relax → analyse, refine, excite, exchange."""
+"""The flow of a campaign: structure → relax → analyse, vibrate, refine, excite, exchange."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mscflow.jobs import (
     RefineMaker,
     RelaxMaker,
     StructureMaker,
+    VibrateMaker,
     named,
 )
 
@@ -36,6 +37,8 @@ class CampaignMaker(Maker):
         Exchange energies.
     excite_maker
         Excitations of the refined (else relaxed) structure.
+    vibrate_maker
+        Vibrations of the relaxed structure.
     """
 
     name: str = "campaign"
@@ -44,6 +47,7 @@ class CampaignMaker(Maker):
     analyse: bool = True
     exchange_maker: ExchangeMaker | None = None
     excite_maker: ExciteMaker | None = None
+    vibrate_maker: VibrateMaker | None = None
 
     def make(self, cluster: Cluster) -> Flow:
         """Return the flow for a start structure."""
@@ -57,6 +61,8 @@ class CampaignMaker(Maker):
         if self.analyse:
             of = f"relaxed at {self.relax_maker.level}" if self.relax_maker is not None else "as given"
             jobs.append(named(AnalyseMaker(of=of), cluster, current))
+        if self.vibrate_maker is not None:
+            jobs.append(named(self.vibrate_maker, cluster, current))
         if self.exchange_maker is not None:
             exchange = self.exchange_maker.make(current, relaxation)
             exchange.name = f"{self.exchange_maker.name} {cluster.name or cluster.formula}"

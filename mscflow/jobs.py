@@ -10,6 +10,7 @@ from jobflow import Flow, Job, Maker, OnMissing, Response, job
 
 from mscflow.cluster import Cluster
 from mscflow.levels import Level, parse_level
+from mscflow.levels.hessian import HessianMethod
 from mscflow.reactions.energies import ExchangeEnergies, collect
 from mscflow.reactions.exchange import Sites, exchange
 from mscflow.reactions.reaction import Reaction
@@ -18,9 +19,13 @@ from mscflow.tasks.excite import Excitations, excite
 from mscflow.tasks.refine import Refinement, refine
 from mscflow.tasks.relax import Relaxation, relax
 from mscflow.tasks.structure import StructureDocument, describe
+from mscflow.tasks.vibrate import Vibrations, vibrate
 
 STEPS_PER_ATOM = 5
 """Relaxation steps per atom that a soft ligand shell needs, measured on In4P(O2CH)9 (for estimates only)."""
+
+CALLS_PER_VIBRATING_ATOM = 6
+"""Energies and gradients of a Hessian, per atom (for estimates only; a network needs about half)."""
 
 EXCITE_PER_ENERGY = 2
 """Time of the excited states in units of an energy and gradient (for estimates only)."""
@@ -105,6 +110,25 @@ class ExciteMaker(Maker):
     def make(self, cluster: Cluster) -> Excitations:
         """Return the `Excitations` of a cluster."""
         return excite(cluster, self.level, nstates=self.nstates)
+
+
+@dataclass
+class VibrateMaker(Maker):
+    """Harmonic vibrations; see `mscflow.tasks.vibrate.vibrate`. Displacements go to the data store."""
+
+    name: str = "vibrate"
+    level: str | Level = "mace:msc-small"
+    method: HessianMethod | None = None
+    fmax: float = 0.05
+
+    def estimate_s(self, cluster: Cluster) -> float:
+        """Return the rough wall time / s."""
+        return CALLS_PER_VIBRATING_ATOM * len(cluster) * parse_level(self.level).estimate(cluster).time_s
+
+    @job(output_schema=Vibrations, data="displacements")
+    def make(self, cluster: Cluster) -> Vibrations:
+        """Return the `Vibrations` of a cluster."""
+        return vibrate(cluster, self.level, method=self.method, fmax=self.fmax)
 
 
 @dataclass

@@ -21,6 +21,7 @@ GOOD = "name: x\nstructure: {build: In4P}\n"
         (GOOD + "relax: {fmx: 0.1}\n", "unknown key 'relax.fmx': did you mean 'fmax'"),
         (GOOD + "relax: {fmax: -0.1}\n", "relax.fmax: .*greater than 0.*-0.1"),
         (GOOD + "relax: {level: gfn3-xtb}\n", "relax.level: unknown level 'gfn3-xtb': did you mean 'gfn"),
+        (GOOD + "vibrate: {levle: gfn2-xtb}\n", "unknown key 'vibrate.levle': did you mean 'level'"),
         (GOOD + "refine: {level: pbe/def2-sv}\n", "unknown basis 'def2-sv'.*did you mean 'def2-svp'"),
         (GOOD + "refine: {level: gfn2-xtb}\n", "a DFT level"),
         (GOOD + "exchange: {ions: [Zn]}\n", r"unknown ion 'Zn': did you mean 'Zn2\+'"),

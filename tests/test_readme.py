@@ -29,6 +29,7 @@ def test_files_and_commands_of_the_readme_exist():
     from mscflow.cli import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     for command in re.findall(r"\bmscflow ([a-z]+)\b", text):
         assert command in known or command in ("inputs",), command
 

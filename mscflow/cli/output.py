@@ -20,15 +20,15 @@ def warn(messages: Iterable[str]) -> None:
         typer.echo(f"warning: {message}", err=True)
 
 
-def show_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows that share their keys as a table."""
+def show_table(title: str, rows: Sequence[Mapping[str, Any]], whole: Sequence[str] = ()) -> None:
+    """Print rows that share their keys as a table; cells of the columns `whole` are never broken."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=escape(title), title_justify="left")
     for column in rows[0] if rows else ():
-        table.add_column(str(column).replace("_", " "))
+        table.add_column(str(column).replace("_", " "), no_wrap=column in whole)
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row.values()))
     Console().print(table if rows else escape(f"{title}: none"))

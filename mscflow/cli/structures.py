@@ -1,4 +1,4 @@
-"""Commands on one structure: build, list, analyze, relax, refine, excite, exchange."""
+"""Commands on one structure: build, list, analyze, relax, vibrate, refine, excite, exchange."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the structure to this file.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Load a model file although its checksum is not known.")]
 
+SHOWN = 0.05
+"""Part of the kinetic energy of a mode from which an element is listed."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -28,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("list", epilog="Example: mscflow list")(list_clusters)
     app.command(epilog="Example: mscflow analyze In4P.xyz")(analyze)
     app.command(epilog="Example: mscflow relax In4P.xyz --level mace:msc-small -o relaxed.xyz")(relax)
+    app.command(epilog="Example: mscflow vibrate relaxed.xyz --level mace:msc-small")(vibrate)
     app.command(epilog="Example: mscflow refine relaxed.xyz --level pbe-d3bj/def2-svp")(refine)
     app.command(epilog="Example: mscflow excite relaxed.xyz --nstates 5")(excite)
     app.command(epilog="Example: mscflow exchange relaxed.xyz --ion Zn2+ --ion Ga3+")(exchange)
@@ -132,6 +136,48 @@ def relax(
         )
 
 
+def vibrate(
+    file: File,
+    level: Annotated[
+        str, typer.Option(help="Level of theory, the one of the relaxation.")
+    ] = "mace:msc-small",
+    method: Annotated[
+        str | None,
+        typer.Option(help="analytic (MACE only, its default) or finite-differences."),
+    ] = None,
+    fmax: Annotated[float, typer.Option(help="Force up to which the structure is stationary / eV/Å.")] = 0.05,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Compute harmonic vibrations of a relaxed structure: modes, zero-point energy, minimum or not."""
+    from mscflow.tasks.vibrate import vibrate as vibrate_cluster
+
+    cluster = _read(file, charge, multiplicity)
+    chosen: Any = method.replace("-", " ") if method else None
+    result = vibrate_cluster(cluster, _level(level, trust), chosen, fmax=fmax)
+    warn(result.warnings)
+    if as_json:
+        show_json(result.model_dump(mode="json", exclude={"displacements"}))
+        return
+    rows = [
+        {
+            "ν̃ / cm⁻¹": f"{mode.frequency:.1f}",
+            "μ / amu": f"{mode.reduced_mass:.2f}",
+            **({} if mode.intensity is None else {"IR / km/mol": f"{mode.intensity:.1f}"}),
+            "what moves": mode.description,
+            "by element": {element: share for element, share in mode.elements.items() if share >= SHOWN},
+        }
+        for mode in result.modes
+    ]
+    show_table(f"Normal modes at {result.level_text}", rows)
+    typer.echo(
+        f"zero-point energy {result.zero_point_energy:.4f} eV; {result.n_imaginary} imaginary modes; "
+        f"{'a minimum' if result.is_minimum else 'NOT a minimum'}; infrared intensities: {result.intensities}"
+    )
+
+
 def refine(
     file: File,
     level: Annotated[str, typer.Option(help="DFT level.")] = "pbe-d3bj/def2-svp",
@@ -219,8 +265,10 @@ def _level(text: str, trust: bool) -> Level:
     from mscflow.levels.registry import file_checksum, find_model
 
     level = parse_level(text)
-    if trust and isinstance(level, MACE) and find_model(level.model) is None:
-        return level.model_copy(update={"trusted_sha256": file_checksum(Path(level.model))})
+    if trust and isinstance(level, MACE):
+        model = find_model(level.model)
+        if model.sha256 is None and model.present:
+            return level.model_copy(update={"trusted_sha256": file_checksum(model.path)})
     return level
 
 

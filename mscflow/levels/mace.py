@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import os
-import warnings
-from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
+from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
 from mscflow.levels.domain import Domain, domain_file
 from mscflow.levels.registry import file_checksum, find_model, require_known_file
+from mscflow.levels.weights import facts, load_network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,62 +28,108 @@ class MACE(Level):
     Attributes
     ----------
     model
-        Name of a shipped model, or path of a ``.model`` file.
+        Name of a shipped, registered or foundation model (``mscflow models``), or path of a file.
+    head
+        Output head of a model that has several.
     trusted_sha256
-        Checksum of a file that is not shipped: without it such a file is not loaded.
+        Checksum of a file that is on no record: without it such a file is not loaded.
     dtype
         Precision of the evaluation.
     """
 
     kind: Literal["mace"] = "mace"
     model: str = "msc-small"
+    head: str | None = None
     trusted_sha256: str | None = None
     dtype: Literal["float32", "float64"] = "float64"
 
     @property
     def text(self) -> str:
-        """``mace:NAME``."""
-        return f"mace:{self.model}"
+        """``mace:NAME`` or ``mace:NAME@HEAD``."""
+        return f"mace:{self.model}" + (f"@{self.head}" if self.head else "")
 
     @property
     def hash(self) -> str:
         """SHA-256 of the settings and of the bytes of the model."""
-        record = find_model(self.model)
-        checksum = record.sha256 if record else file_checksum(Path(self.model))
+        known = find_model(self.model)
+        if known.sha256 is None and not known.present:
+            require_known_file(self.model)  # says how to get it
+        checksum = known.sha256 or file_checksum(known.path)
         settings = self.model_copy(update={"model": checksum, "trusted_sha256": None})
         return settings._settings_hash()
 
     @property
     def description(self) -> str:
         """Model and what it was trained on."""
-        record = find_model(self.model)
-        taught = f", trained on {record.teacher}" if record else ""
-        return f"MACE machine-learned potential {self.model}{taught} (mace-torch, {self.dtype})"
+        teacher = find_model(self.model).teacher
+        taught = f", trained on {teacher}" if teacher else ""
+        head = f", head {self.head}" if self.head else ""
+        return f"MACE machine-learned potential {self.model}{head}{taught} (mace-torch, {self.dtype})"
 
     def require(self, cluster: Cluster) -> list[str]:
-        """Refuse elements the model was not trained on; warn where it ignores charge or spin."""
-        record = find_model(self.model)
-        if record is None:
-            require_known_file(self.model, self.trusted_sha256)
-            return []
-        missing = sorted(set(cluster.symbols) - set(record.elements))
+        """Refuse what the model cannot represent; warn where it ignores charge or spin.
+
+        What is known of a model is checked before its file is needed. For a model that is not shipped, the
+        file itself is asked for its elements, heads and inputs, once its checksum is known.
+        """
+        known = find_model(self.model)
+        if known.elements is not None:
+            self._require_elements(cluster, known.elements)
+        path = require_known_file(self.model, self.trusted_sha256)
+        if known.source == "shipped":
+            return self._ignored(cluster, bool(known.reads_charge), bool(known.reads_spin))
+        found = facts(load_network(path, file_checksum(path), self.dtype))
+        self._require_elements(cluster, found.elements)
+        self._require_head(found.heads)
+        for what, value, limits in (
+            ("charge", cluster.charge, found.charges),
+            ("multiplicity", cluster.multiplicity, found.multiplicities),
+        ):
+            if limits is not None and not limits[0] <= value <= limits[1]:
+                raise InputError(
+                    f"model {self.model!r} has no {what} {value} (it covers {limits[0]} to {limits[1]}): "
+                    "use gfn2-xtb or a DFT level"
+                )
+        return self._ignored(cluster, found.reads_charge, found.reads_spin)
+
+    def _require_elements(self, cluster: Cluster, elements: Sequence[str]) -> None:
+        missing = sorted(set(cluster.symbols) - set(elements))
         if missing:
             raise InputError(
                 f"model {self.model!r} was not trained on {', '.join(missing)} "
-                f"(it covers {' '.join(record.elements)}): use gfn2-xtb or a DFT level"
+                f"(it covers {' '.join(elements)}): use gfn2-xtb or a DFT level"
             )
-        if (cluster.charge or cluster.multiplicity != 1) and not record.reads_charge:
-            return [
-                f"{self.text} ignores charge {cluster.charge} and multiplicity {cluster.multiplicity} "
-                f"of {cluster.name or cluster.formula}"
-            ]
-        return []
+
+    def _require_head(self, heads: Sequence[str]) -> None:
+        chosen = self._head
+        if chosen is None and len(heads) > 1 and "default" not in [head.lower() for head in heads]:
+            raise InputError(
+                f"model {self.model!r} has several heads: write mace:{self.model}@HEAD with one of "
+                f"{', '.join(heads)}"
+            )
+        if chosen is not None and chosen not in heads:
+            raise InputError(f"model {self.model!r} has no head {chosen!r}: {suggest(chosen, heads)}")
+
+    def _ignored(self, cluster: Cluster, reads_charge: bool, reads_spin: bool) -> list[str]:
+        ignored = [f"charge {cluster.charge}"] if cluster.charge and not reads_charge else []
+        if cluster.multiplicity != 1 and not reads_spin:
+            ignored.append(f"multiplicity {cluster.multiplicity}")
+        if not ignored:
+            return []
+        return [f"{self.text} ignores {' and '.join(ignored)} of {cluster.name or cluster.formula}"]
+
+    @property
+    def _head(self) -> str | None:
+        return self.head or find_model(self.model).head
 
     def calculator(self, cluster: Cluster) -> Calculator:
-        """Return mace-torch's ASE calculator; the model is loaded once per process."""
+        """Return mace-torch's ASE calculator, told charge and spin; a model is loaded once per process."""
         self.require(cluster)
         path = require_known_file(self.model, self.trusted_sha256)
-        return _load(path, file_checksum(path), self.dtype)
+        network = load_network(path, file_checksum(path), self.dtype)
+        from mscflow.levels.potential import PotentialCalculator
+
+        return PotentialCalculator(network, cluster, self._head, self.dtype)
 
     def extrapolation(self, cluster: Cluster) -> np.ndarray | None:
         """Compare the network's features with those of its training frames; see `mscflow.levels.domain`."""
@@ -105,26 +146,3 @@ class MACE(Level):
         return Estimate(
             n_atoms=n, memory_gib=0.6 + 5e-4 * n, time_s=time_s, route="machine-learned potential"
         )
-
-
-@contextlib.contextmanager
-def _quiet_logging() -> Iterator[None]:
-    """Drop what mace-torch says about the precision of the file while it loads."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-@lru_cache(maxsize=4)
-def _load(path: Path, _checksum: str, dtype: str) -> Any:
-    os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # the file's checksum was verified
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet_logging():
-        warnings.simplefilter("ignore")
-        import torch
-        from mace.calculators import MACECalculator
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return MACECalculator(model_paths=str(path), device=device, default_dtype=dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from pydantic import Field
@@ -25,8 +26,10 @@ def parse_level(text: str | Level) -> Level:
     Parameters
     ----------
     text
-        ``mace:MODEL``, ``gfn1-xtb``, ``gfn2-xtb``, or ``XC[-d3bj]/BASIS`` such as ``pbe-d3bj/def2-svp``
-        (density-fitted, all bases of `BASES`) and ``pbe-d3bj/gth-dzvp-molopt-sr`` (multigrid).
+        ``mace:MODEL`` (a name of ``mscflow models`` or a path; ``mace:MODEL@HEAD`` where a model has
+        several output heads), ``gfn1-xtb``, ``gfn2-xtb``, or ``XC[-d3bj]/BASIS`` such as
+        ``pbe-d3bj/def2-svp`` (density-fitted, all bases of `BASES`) and ``pbe-d3bj/gth-dzvp-molopt-sr``
+        (multigrid).
 
     Raises
     ------
@@ -43,7 +46,8 @@ def parse_level(text: str | Level) -> Level:
     word = text.strip()
     kind, _, model = word.partition(":")
     if kind.lower() == "mace" and model:
-        return MACE(model=model)
+        name, at, head = model.rpartition("@")
+        return MACE(model=name, head=head) if at and name and not Path(model).is_file() else MACE(model=model)
     if word.lower() in XTB_METHODS:
         return XTB(method=XTB_METHODS[word.lower()])  # type: ignore[arg-type]
     method, slash, basis = word.lower().partition("/")

@@ -17,7 +17,7 @@ def references() -> dict[str, str]:
 
 
 def _texts(results: CampaignResults) -> list[str]:
-    documents = (results.relaxation, results.refinement, results.excitations)
+    documents = (results.relaxation, results.vibrations, results.refinement, results.excitations)
     texts = [document.level_text for document in documents if document is not None]
     return texts + ([results.exchange.energy_level] if results.exchange else [])
 
@@ -63,6 +63,12 @@ def methods_paragraph(results: CampaignResults) -> str:
         sentences.append(
             f"It was relaxed with {r.level_description} by {r.optimizer} until the largest force on an atom "
             f"was below {r.fmax} eV/Å ({r.n_force_calls} force evaluations)."
+        )
+    if results.vibrations is not None:
+        v = results.vibrations
+        sentences.append(
+            f"Harmonic vibrations at {v.level_text}: {v.method}, standard atomic masses, translations and "
+            "rotations projected out."
         )
     if results.refinement is not None:
         f = results.refinement

@@ -100,6 +100,9 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
         if pairs:
             value = f"{min(pairs):.2f}–{max(pairs):.2f} Å ({len(pairs)} pairs)"
             rows.append(("Surface cation separations", value, results.analysis.of))
+    if results.vibrations is not None:
+        v = results.vibrations
+        rows.append(("Zero-point energy", f"{v.zero_point_energy:.3f} eV", v.level_text))
     if results.refinement is not None:
         f = results.refinement
         rows.append(("DFT energy", f"{f.energy:.3f} eV", f.level_text))
@@ -124,6 +127,7 @@ def _all_tables(results: CampaignResults) -> list[tables.Table]:
         tables.coordination_table,
         tables.binding_table,
         tables.scf_table,
+        tables.modes_table,
         tables.exchange_table,
         tables.species_table,
         tables.states_table,

@@ -21,10 +21,19 @@ from mscflow.tasks.excite import Excitations
 from mscflow.tasks.refine import Refinement
 from mscflow.tasks.relax import Relaxation
 from mscflow.tasks.structure import StructureDocument
+from mscflow.tasks.vibrate import Vibrations
 
 KNOWN: dict[str, type[Document]] = {
     model.__name__: model
-    for model in (StructureDocument, Relaxation, Refinement, Analysis, Excitations, ExchangeEnergies)
+    for model in (
+        StructureDocument,
+        Relaxation,
+        Refinement,
+        Analysis,
+        Vibrations,
+        Excitations,
+        ExchangeEnergies,
+    )
 }
 """Documents a report can show, by class name."""
 
@@ -32,6 +41,7 @@ PARTS = {
     "structure": "structure",
     "relaxation": "relax",
     "analysis": "analyse",
+    "vibrations": "vibrate",
     "refinement": "refine",
     "exchange": "exchange",
     "excitations": "excite",
@@ -82,7 +92,7 @@ class CampaignResults(BaseModel):
         Start of the run / s since the epoch.
     fwhm
         Width of the Gaussians of the spectrum / eV.
-    structure, relaxation, refinement, analysis, exchange, excitations
+    structure, relaxation, refinement, analysis, vibrations, exchange, excitations
         The parts that are there.
     jobs
         All jobs.
@@ -102,6 +112,7 @@ class CampaignResults(BaseModel):
     relaxation: Relaxation | None = None
     refinement: Refinement | None = None
     analysis: Analysis | None = None
+    vibrations: Vibrations | None = None
     exchange: ExchangeEnergies | None = None
     excitations: Excitations | None = None
     jobs: list[JobLine] = Field(default_factory=list)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mscflow.cluster import Cluster
 from mscflow.report.results import CampaignResults
+
+SHOWN = 0.05
+"""Part of the kinetic energy of a mode that is listed."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,37 @@ def species_table(results: CampaignResults) -> Table | None:
     return Table("species", caption, columns, rows)
 
 
+def modes_table(results: CampaignResults) -> Table | None:
+    """Return the normal modes."""
+    vibrations = results.vibrations
+    if vibrations is None:
+        return None
+    rows = [
+        (
+            f"{mode.frequency:.1f}",
+            f"{mode.reduced_mass:.2f}",
+            "–" if mode.intensity is None else f"{mode.intensity:.1f}",
+            mode.description,
+            _shares(mode.elements),
+            _shares(mode.roles),
+        )
+        for mode in vibrations.modes
+    ]
+    columns = (
+        "wavenumber / cm⁻¹",
+        "reduced mass / amu",
+        "IR intensity / km/mol",
+        "what moves",
+        "kinetic energy by element",
+        "by role",
+    )
+    return Table("modes", f"Normal modes at {vibrations.level_text}", columns, rows)
+
+
+def _shares(parts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.2f}" for name, share in parts.items() if share >= SHOWN)
+
+
 def states_table(results: CampaignResults) -> Table | None:
     """Return the excited states."""
     excitations = results.excitations
@@ -156,6 +190,7 @@ def levels_table(results: CampaignResults) -> Table:
     """Return the level of theory of each part."""
     parts = (
         ("relaxation", results.relaxation),
+        ("vibrations", results.vibrations),
         ("refinement", results.refinement),
         ("exchange energies", results.exchange),
         ("excitations", results.excitations),
@@ -194,7 +229,15 @@ def versions_table(results: CampaignResults) -> Table:
     """Return package versions and input hashes."""
     documents = [
         (part, document)
-        for part in ("structure", "relaxation", "analysis", "refinement", "exchange", "excitations")
+        for part in (
+            "structure",
+            "relaxation",
+            "analysis",
+            "vibrations",
+            "refinement",
+            "exchange",
+            "excitations",
+        )
         if (document := getattr(results, part)) is not None
     ]
     rows = [

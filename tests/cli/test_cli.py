@@ -15,7 +15,7 @@ from mscflow.files import write
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    *("build", "list", "analyze", "relax", "refine", "excite", "exchange"),
+    *("build", "list", "analyze", "relax", "vibrate", "refine", "excite", "exchange"),
     *("run", "status", "resume", "report", "models", "train", "doctor"),
 )
 
@@ -87,6 +87,7 @@ def bad_input(tmp_path):
         "relax he.xyz": "was not trained on He",
         "relax he.xyz --level gfn3-xtb": "unknown level 'gfn3-xtb': did you mean 'gfn",
         "relax he.xyz --level gfn2-xtb --fmax=-0.1": "fmax must be positive",
+        "vibrate he.xyz": "is one atom: it has no vibrations",
         "build In4Q": "did you mean 'In4P'",
         "build In4P --ligand formiate": "did you mean 'formate'",
         "build In4P -o no/such/dir.xyz": "cannot be written",
@@ -132,6 +133,18 @@ def test_build_analyze_and_relax_speak_json(tmp_path):
     assert document["converged"]
     assert document["level_text"] == "gfn2-xtb"
     assert (tmp_path / "out.json").exists()
+
+
+def test_vibrate_prints_modes_and_whether_it_is_a_minimum(structure, tmp_path):
+    mscflow("relax", structure, "--level", "gfn2-xtb", "--fmax", "0.005", "-o", tmp_path / "zn.xyz")
+    result = mscflow("vibrate", tmp_path / "zn.xyz", "--level", "gfn2-xtb", "--json")
+    document = json.loads(result.stdout)
+    assert document["is_minimum"]
+    assert len(document["modes"]) == 3 * 9 - 6
+    assert document["modes"][-1]["description"] == "C–H stretching"
+    assert "displacements" not in document
+    text = mscflow("vibrate", tmp_path / "zn.xyz", "--level", "gfn2-xtb").stdout
+    assert "0 imaginary modes; a minimum" in text
 
 
 def test_unbalanced_charge_of_a_file_is_a_warning(structure, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from jobflow import SETTINGS, job, run_locally
 
-from mscflow.builder import build
+from mscflow.builder import build, precursor
 from mscflow.levels import PySCF
 from mscflow.reactions.energies import collect
 from mscflow.reactions.exchange import exchange
@@ -14,6 +14,7 @@ from mscflow.tasks.excite import Excitations, State
 from mscflow.tasks.refine import Refinement, ScfRecord
 from mscflow.tasks.relax import relax
 from mscflow.tasks.structure import describe
+from mscflow.tasks.vibrate import vibrate
 
 LEVEL = "gfn2-xtb"
 
@@ -78,13 +79,14 @@ def dft_documents() -> list[dict]:
 
 JOBS = [
     {"name": f"{word} x", "state": "done", "wall_time_s": 1.0, "n_attempts": 1}
-    for word in ("structure", "relax", "analyse", "exchange", "refine", "excite")
+    for word in ("structure", "relax", "analyse", "vibrate", "exchange", "refine", "excite")
 ] + [{"name": "exchange x energies", "state": "done", "wall_time_s": 0.1, "n_attempts": 1}]
 
 
 @pytest.fixture(scope="session")
 def documents() -> list[dict]:
-    return real_documents() + dft_documents()
+    vibrations = stored("vibrate x", vibrate(precursor("Zn2+"), LEVEL))
+    return [*real_documents(), *dft_documents(), vibrations]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from mscflow.report import CampaignResults, write_report
 from mscflow.report.page import render
 
-PARTS = ("structure", "relaxation", "analysis", "refinement", "exchange", "excitations")
+PARTS = ("structure", "relaxation", "analysis", "vibrations", "refinement", "exchange", "excitations")
 
 
 def test_all_parts_are_read_and_shown(documents, jobs, tmp_path):
@@ -23,6 +23,7 @@ def test_all_parts_are_read_and_shown(documents, jobs, tmp_path):
         f"{relaxation.energy:.4f} eV",
         "In1–In2",
         "symmetric bridging",
+        "C–H stretching",
         f"{results.exchange.reactions[0].energy:+.3f}",
         "HOMO → LUMO (0.9)",
         "not a crystal structure",
@@ -43,7 +44,9 @@ def test_nothing_is_loaded_from_elsewhere(documents, jobs):
 
 @pytest.mark.parametrize("gone", PARTS)
 def test_a_missing_part_is_named_with_its_reason(documents, jobs, gone):
-    words = dict(zip(PARTS, ("structure", "relax", "analyse", "refine", "exchange", "excite"), strict=True))
+    words = dict(
+        zip(PARTS, ("structure", "relax", "analyse", "vibrate", "refine", "exchange", "excite"), strict=True)
+    )
     kept = [d for d in documents if d["name"].split()[0] != words[gone]]
     for job in jobs:
         if job["name"].split()[0] == words[gone]:
