@@ -1,6 +1,6 @@
 """Relax the formate models of In26P13 and In37P20 and count what survives: core bonds and ligands.
 
-OMP_NUM_THREADS=2 python benchmarks/shells.py [LEVEL] [STEPS]
+OMP_NUM_THREADS=2 python benchmarks/shells.py [LEVEL] [STEPS] [NAME ...]
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
         "| core bond length / Å | time / s |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for name in ("In26P13", "In37P20"):
+    for name in sys.argv[3:] or ("In26P13", "In37P20"):
         start = mscflow.build(name, "formate")
         started = time.perf_counter()
         result = mscflow.relax(start, level, fmax=0.05, max_steps=steps)

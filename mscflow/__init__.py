@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mscflow.analysis.binding import binding_modes
     from mscflow.analysis.homology import homology
     from mscflow.analysis.separations import separations
-    from mscflow.builder import build
+    from mscflow.builder import build, build_different
     from mscflow.campaign import Campaign, load_campaign
     from mscflow.cluster import Cluster
     from mscflow.executors import resume, run
@@ -30,6 +30,7 @@ _HOMES = {
     "Cluster": "mscflow.cluster",
     "binding_modes": "mscflow.analysis.binding",
     "build": "mscflow.builder",
+    "build_different": "mscflow.builder",
     "exchange": "mscflow.reactions.exchange",
     "excite": "mscflow.tasks.excite",
     "homology": "mscflow.analysis.homology",
@@ -50,6 +51,7 @@ __all__ = [
     "Cluster",
     "binding_modes",
     "build",
+    "build_different",
     "exchange",
     "excite",
     "homology",

@@ -82,6 +82,8 @@ class StructureSection(Section):
         Its ligand or ligands, by name or SMILES, instead of the default ones.
     hand, seed
         Mirror image of a chiral core; arrangement of the ligands.
+    modes
+        Ligands per binding mode, e.g. ``{chelating: 12}``.
     file
         Path of a structure file, relative to the campaign file.
     charge, multiplicity
@@ -92,6 +94,7 @@ class StructureSection(Section):
     ligand: LigandText | tuple[LigandText, ...] | None = None
     hand: Literal["left", "right"] = "left"
     seed: int = 0
+    modes: dict[str, int] = Field(default_factory=dict)
     file: str | None = None
     charge: int | None = None
     multiplicity: int | None = None
@@ -217,7 +220,7 @@ class Campaign(Section):
         """Return the start structure; paths are relative to `base`."""
         section = self.structure
         if section.build is not None:
-            return build(section.build, section.ligand, section.hand, section.seed)
+            return build(section.build, section.ligand, section.hand, section.seed, section.modes)
         return read(base / str(section.file), charge=section.charge, multiplicity=section.multiplicity)
 
     def require(self, cluster: Cluster) -> list[str]:

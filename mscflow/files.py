@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase import Atoms
 
-from mscflow.chemistry import suggest
+from mscflow.chemistry import METALS, suggest
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError, RepairWarning
-from mscflow.reading.crystal import Crystal, one_cluster, parse_cif
+from mscflow.reading.crystal import Crystal, bonds_cross_border, one_cluster, parse_cif
 from mscflow.reading.hydrogens import missing_hydrogens
 from mscflow.reading.repair import without_duplicates
 from mscflow.reading.xyz import parse_xyz
+from mscflow.topology import topology
+
+if TYPE_CHECKING:
+    from pymatgen.core.structure import SiteCollection
 
 FORMATS = {
     ".xyz": "extxyz",
@@ -29,21 +35,33 @@ FORMATS = {
 }
 """Formats by suffix; JSON is mscflow's own and loses nothing, extended XYZ keeps charge and provenance."""
 
+VASP_NAMES = ("POSCAR", "CONTCAR")
+"""Beginnings of names that VASP's files have instead of a suffix."""
+
+WRITABLE = (".xyz", ".extxyz", ".json", ".pdb")
+"""Formats that hold a molecule without a cell, and are written; only the first three keep charge and spin."""
+
 
 def read(
-    path: str | Path, charge: int | None = None, multiplicity: int | None = None, name: str | None = None
+    path: str | Path | Atoms | SiteCollection,
+    charge: int | None = None,
+    multiplicity: int | None = None,
+    name: str | None = None,
 ) -> Cluster:
-    """Read the first structure of a file.
+    """Read the first structure of a file, or take over an ASE or pymatgen object.
 
-    What is unambiguous is mended: each repair is a `RepairWarning` and is listed in the provenance. Of a
-    crystal (CIF, VASP) the molecule with most metal atoms is taken.
+    What is unambiguous is mended: each repair is a `RepairWarning` and is listed in the provenance. Of
+    anything periodic (CIF, VASP, a periodic ASE or pymatgen structure) the molecule with most metal atoms is
+    taken, whole.
 
     Parameters
     ----------
     path
-        A file with a suffix of `FORMATS`.
+        A file with a suffix of `FORMATS` (or called POSCAR or CONTCAR), ASE atoms, a pymatgen ``Molecule``
+        or ``Structure``.
     charge, multiplicity
-        Win over what the file says; without either, 0 and 1.
+        Win over what the file says; without either, 0 (for a CIF whose oxidation states do not sum to
+        zero, their sum) and 1.
     name
         Name of the cluster; by default what the file says, else the name of the file.
 
@@ -57,32 +75,60 @@ def read(
     InputError
         If the file is missing, empty, of an unknown format, or holds no valid structure.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    kind = _format(path)
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty, a structure is needed")
     overrides: dict[str, Any] = {
         key: value for key, value in (("charge", charge), ("multiplicity", multiplicity)) if value is not None
     }
-    repairs: list[str] = []
+    if not isinstance(path, str | Path):
+        cluster, repairs = _read_object(path, overrides)
+        label, provenance = type(path).__name__, {"source": f"{type(path).__module__} object"}
+    else:
+        path = Path(path)
+        cluster, repairs = _read_file(path, overrides)
+        label, provenance = str(path), {"source": "file", "file": path.name}
+        name = name or cluster.name or path.stem
+    origin: dict[str, Any] = dict(cluster.provenance) or provenance
+    if repairs:
+        origin["repairs"] = repairs
+        warnings.warn(f"{label}: {'; '.join(repairs)}", RepairWarning, stacklevel=2)
+    return cluster.replace(name=name or cluster.name, provenance=origin)
+
+
+def _read_file(path: Path, overrides: dict[str, Any]) -> tuple[Cluster, list[str]]:
+    if not path.is_file():
+        raise InputError(f"{path}: {'this is a directory' if path.is_dir() else 'no such file'}")
+    kind = _format(path)
     try:
+        if path.stat().st_size == 0:
+            raise InputError("the file is empty, a structure is needed")
         if kind == "mscflow":
-            cluster = _read_json(path, overrides)
-        elif kind == "extxyz":
-            cluster, repairs = _read_xyz(path, overrides)
-        elif kind in ("cif", "vasp"):
-            cluster, repairs = _read_crystal(path, kind, overrides)
-        else:
-            cluster, repairs = _read_ase(path, kind, overrides)
+            return _read_json(path, overrides), []
+        if kind == "extxyz":
+            return _read_xyz(path, overrides)
+        if kind in ("cif", "vasp"):
+            return _read_crystal(path, kind, overrides)
+        return _read_ase(path, kind, overrides)
+    except OSError as err:
+        raise InputError(f"{path}: cannot be read: {err.strerror or err}") from err
     except InputError as err:
         raise InputError(f"{path}: {err}") from err
-    provenance = cluster.provenance or {"source": "file", "file": path.name}
-    if repairs:
-        provenance = {**provenance, "repairs": repairs}
-        warnings.warn(f"{path}: {'; '.join(repairs)}", RepairWarning, stacklevel=2)
-    return cluster.replace(name=name or cluster.name or path.stem, provenance=provenance)
+
+
+def _read_object(source: Atoms | SiteCollection, overrides: dict[str, Any]) -> tuple[Cluster, list[str]]:
+    """Return the cluster of an ASE or pymatgen object; of a periodic one the molecule with most metals."""
+    if isinstance(source, Atoms):
+        if source.pbc.any() and source.cell.rank == source.cell.shape[0]:
+            info = {k: source.info[k] for k in ("charge", "multiplicity") if k in source.info}
+            return _one_molecule(_periodic(source), {**info, **overrides})
+        return _from_ase(source, overrides), []
+    from pymatgen.core import Molecule, Structure
+
+    if isinstance(source, Molecule):
+        return Cluster.from_pymatgen(source, **overrides), []
+    if isinstance(source, Structure):
+        return _read_object(source.to_ase_atoms(), overrides)
+    raise InputError(
+        f"a file, ASE atoms, or a pymatgen Molecule or Structure is needed, not {type(source).__name__}"
+    )
 
 
 def write(cluster: Cluster, path: str | Path) -> Path:
@@ -91,11 +137,13 @@ def write(cluster: Cluster, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the suffix is unknown or the file cannot be written.
+        If the suffix is none of `WRITABLE` or the file cannot be written.
     """
     from ase.io import write as ase_write
 
     path = Path(path)
+    if path.suffix.lower() not in WRITABLE:
+        raise InputError(f"{path}: cannot write {path.suffix!r}: {suggest(path.suffix, WRITABLE)}")
     kind = _format(path)
     try:
         if kind == "mscflow":
@@ -112,7 +160,7 @@ def write(cluster: Cluster, path: str | Path) -> Path:
 
 
 def _format(path: Path) -> str:
-    kind = FORMATS.get(path.suffix.lower())
+    kind = "vasp" if path.name.startswith(VASP_NAMES) else FORMATS.get(path.suffix.lower())
     if kind is None:
         raise InputError(f"{path}: unknown format {path.suffix!r}: {suggest(path.suffix, FORMATS)}")
     return kind
@@ -136,36 +184,80 @@ def _read_json(path: Path, overrides: dict[str, Any]) -> Cluster:
 
 
 def _read_xyz(path: Path, overrides: dict[str, Any]) -> tuple[Cluster, list[str]]:
-    from ase import Atoms
-
     frame = parse_xyz(_text(path))
     keep, repairs = without_duplicates(frame.symbols, frame.positions, frame.lines)
     atoms = Atoms([frame.symbols[i] for i in keep], positions=frame.positions[keep])
     atoms.info = {k: v for k, v in frame.info.items() if k in ("charge", "spin", "multiplicity", "name")}
     if isinstance(frame.info.get("provenance"), str | dict):
         atoms.info["provenance"] = frame.info["provenance"]
-    return _from_ase(atoms, overrides), frame.repairs + repairs
+    repairs = frame.repairs + repairs
+    if frame.cell is not None:
+        crystal = Crystal(atoms.get_chemical_symbols(), atoms.get_positions(), frame.cell)
+        if bonds_cross_border(crystal):
+            whole = one_cluster(crystal)
+            info, atoms = atoms.info, Atoms(whole.symbols, positions=whole.positions)
+            atoms.info = info
+            repairs += ["the molecule was made whole across the borders of the cell", *whole.repairs]
+    return _with_charge(atoms, overrides, repairs)
+
+
+def _with_charge(atoms: Atoms, overrides: dict[str, Any], repairs: list[str]) -> tuple[Cluster, list[str]]:
+    """Return the cluster of atoms; a charge that is given nowhere and that ions contradict is said."""
+    if "charge" in atoms.info or "charge" in overrides or not set(atoms.symbols) & set(METALS):
+        return _from_ase(atoms, overrides), repairs
+    expected = topology(_draft(atoms.get_chemical_symbols(), atoms.get_positions())).charge_balance.expected
+    try:
+        cluster = _from_ase(atoms, overrides)
+    except InputError as err:
+        hint = f"; no charge is given, the oxidation states sum to {expected:+d}" if expected else ""
+        raise InputError(f"{err}{hint}") from err
+    if expected:
+        repairs = [*repairs, f"no charge is given: 0 is taken, but the oxidation states sum to {expected:+d}"]
+    return cluster, repairs
 
 
 def _read_crystal(path: Path, kind: str, overrides: dict[str, Any]) -> tuple[Cluster, list[str]]:
     if kind == "cif":
-        crystal = parse_cif(_text(path))
-    else:
-        atoms = _ase_atoms(path, kind)
-        crystal = Crystal(atoms.get_chemical_symbols(), atoms.get_positions(), atoms.cell.array)
+        return _one_molecule(parse_cif(_text(path)), overrides, complete=True)
+    return _one_molecule(_periodic(_ase_atoms(path, kind)), overrides)
+
+
+def _periodic(atoms: Atoms) -> Crystal:
+    return Crystal(atoms.get_chemical_symbols(), atoms.get_positions(), atoms.cell.array)
+
+
+def _one_molecule(
+    crystal: Crystal, overrides: dict[str, Any], *, complete: bool = False
+) -> tuple[Cluster, list[str]]:
+    """Return one whole molecule of a crystal; hydrogens and charge are added where the file gives none."""
     keep, repairs = without_duplicates(crystal.symbols, crystal.positions)
     crystal = Crystal(
         [crystal.symbols[i] for i in keep], crystal.positions[keep], crystal.cell, crystal.repairs + repairs
     )
     molecule = one_cluster(crystal)
-    symbols, positions = molecule.symbols, molecule.positions
-    if kind == "cif":
-        bare = Cluster(symbols, positions, charge=sum(map(_is_odd, symbols)) % 2)
-        hydrogens = missing_hydrogens(bare)
+    symbols, positions, repairs = molecule.symbols, molecule.positions, molecule.repairs
+    if complete:
+        hydrogens = missing_hydrogens(_draft(symbols, positions))
         if len(hydrogens):
             symbols, positions = [*symbols, *["H"] * len(hydrogens)], np.vstack([positions, hydrogens])
-            molecule.repairs.append(f"{len(hydrogens)} hydrogens that were missing were added")
-    return Cluster(symbols, positions, **overrides), molecule.repairs
+            repairs.append(f"{len(hydrogens)} hydrogens that were missing were added")
+        found = topology(_draft(symbols, positions))
+        bare = sum(1 for ligand in found.ligands if ligand.formula == "O")
+        if bare:
+            repairs.append(
+                f"{bare} oxygen(s) bound to cations only are taken for oxide (2-): hydroxide and water need "
+                "their hydrogens"
+            )
+        charge = found.charge_balance.expected
+        if charge and "charge" not in overrides:
+            overrides = {**overrides, "charge": charge}
+            repairs.append(f"the charge {charge:+d} is the sum of the oxidation states, the file gives none")
+    return Cluster(symbols, positions, **overrides), repairs
+
+
+def _draft(symbols: Sequence[str], positions: np.ndarray) -> Cluster:
+    """Return a cluster of whatever charge makes the number of electrons even."""
+    return Cluster(tuple(symbols), positions, charge=sum(map(_is_odd, symbols)) % 2)
 
 
 def _is_odd(symbol: str) -> bool:
@@ -177,7 +269,7 @@ def _is_odd(symbol: str) -> bool:
 def _read_ase(path: Path, kind: str, overrides: dict[str, Any]) -> tuple[Cluster, list[str]]:
     atoms = _ase_atoms(path, kind)
     keep, repairs = without_duplicates(atoms.get_chemical_symbols(), atoms.get_positions())
-    return _from_ase(atoms[keep], overrides), repairs
+    return _with_charge(atoms[keep], overrides, repairs)
 
 
 def _ase_atoms(path: Path, kind: str) -> Any:

@@ -15,15 +15,14 @@ import networkx as nx
 import numpy as np
 from scipy.spatial import cKDTree
 
+from mscflow.charges import formal_charge
 from mscflow.chemistry import (
     ANIONS,
     COVALENT_BOND_FACTOR,
     DATIVE_BOND_FACTOR,
     DATIVE_DONORS,
-    HALIDES,
     METAL_BOND_FACTOR,
     METALS,
-    VALENCE,
     covalent_radius,
 )
 from mscflow.cluster import Cluster
@@ -174,42 +173,15 @@ class Topology:
         metals = set(self.metals)
         donors = tuple(i for i in atoms if metals & set(self.graph[i]))
         bound = tuple(sorted({m for i in donors for m in metals & set(self.graph[i])}))
-        charge = sum(self._formal_charge(i) for i in atoms)
+        symbols, positions = self.cluster.symbols, self.cluster.positions
+        charge = sum(formal_charge(symbols, positions, self.graph, i) for i in atoms)
         return Ligand(atoms, donors, bound, charge, self._hill_formula(atoms))
-
-    def _formal_charge(self, atom: int) -> int:
-        """Return the charge of one donor atom by its missing valence; a carboxyl C owns its oxygens'."""
-        symbols, graph = self.cluster.symbols, self.graph
-        metals = set(self.metals)
-        covalent = [j for j in graph[atom] if j not in metals]
-        symbol = symbols[atom]
-        if symbol in HALIDES:
-            return len(covalent) - 1
-        if _is_carboxyl(self, atom):
-            oxygens = [j for j in covalent if symbols[j] == "O"]
-            protonated = any(symbols[k] == "H" for o in oxygens for k in graph[o])
-            return 0 if protonated else -1
-        if symbol not in VALENCE or not set(graph[atom]) & metals:
-            return 0
-        double_bonded = any(symbols[j] == "C" and graph.degree(j) == 3 for j in covalent)
-        if symbol == "O" and double_bonded:
-            return 0
-        return min(0, len(covalent) - VALENCE[symbol])
 
     def _hill_formula(self, atoms: tuple[int, ...]) -> str:
         counts = Counter(self.cluster.symbols[i] for i in atoms)
         first = [s for s in ("C", "H") if s in counts] if "C" in counts else []
         order = first + sorted(set(counts) - set(first))
         return "".join(f"{s}{counts[s] if counts[s] > 1 else ''}" for s in order)
-
-
-def _is_carboxyl(topology: Topology, atom: int) -> bool:
-    symbols, graph = topology.cluster.symbols, topology.graph
-    oxygens = [j for j in graph[atom] if symbols[j] == "O"]
-    terminal = [
-        o for o in oxygens if all(k == atom or symbols[k] in METALS or symbols[k] == "H" for k in graph[o])
-    ]
-    return symbols[atom] == "C" and len(terminal) == 2
 
 
 def topology(cluster: Cluster) -> Topology:

@@ -67,3 +67,25 @@ def test_halides_and_amines_have_their_charges():
         ("Cl", -1),
         ("H3N", 0),
     ]
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        *("CC(=O)[O-]", "CC(=O)O", "OC([O-])=O", "[O-]C([O-])=O", "CC(=O)OC", "CC(=O)C", "CN(C)C=O"),
+        *("C[N+](=O)[O-]", "[N+](=O)([O-])[O-]", "c1ccncc1", "CC#N", "C[N+](C)(C)C"),
+        *("CP(C)(C)=O", "CP(C)(=O)[O-]", "CP(C)(C)=S", "C[P+](C)(C)C", "F[P-](F)(F)(F)(F)F"),
+        *("CS(C)=O", "CS(=O)(=O)[O-]", "OS(=O)(=O)[O-]", "CN(C)C(=S)[S-]", "[O-]Cl(=O)(=O)=O"),
+        *("F[B-](F)(F)F", "C1CCOC1"),
+    ],
+)
+def test_free_molecules_and_ions_have_their_charge(smiles):
+    chem = pytest.importorskip("rdkit.Chem")
+    from rdkit.Chem.rdDistGeom import EmbedMolecule
+
+    molecule = chem.AddHs(chem.MolFromSmiles(smiles))
+    EmbedMolecule(molecule, randomSeed=1)
+    symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
+    charge = chem.GetFormalCharge(molecule)
+    cluster = Cluster(symbols, molecule.GetConformer().GetPositions(), charge=charge)
+    assert topology(cluster).charge_balance.expected == charge

@@ -9,7 +9,7 @@ shells.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 
 from mscflow.builder.core import Core
 from mscflow.builder.ligands import Kind, LigandTemplate
-from mscflow.chemistry import contact_radius, donor_distance
+from mscflow.chemistry import contact_radius, donor_distance, suggest
 from mscflow.errors import InputError
 
 
@@ -72,9 +72,13 @@ STRAIN = 1.5
 RING = 1.0
 TWIN = 0.5
 """Costs of strain / Å⁻², of a crowded ring of four, and of a second equal ligand on one cation."""
-CROWDED = 0.8
-UNDER = 3.0
-"""Costs of a bond beyond the preferred number, and of one that is missing."""
+CROWDED = (0.8, 1.6)
+UNDER = (3.0, 6.0)
+"""Costs of the first and of every further bond of a cation beyond the preferred number, and missing from it:
+one cation must not go bare so that others are served in full."""
+
+LONE_CARBOXYLATE, LONE = 2.4, 0.6
+"""Costs of a ligand bound by one donor to one cation; carboxylates on these clusters use both oxygens."""
 
 TILTS = 24
 DIRECTIONS = 200
@@ -117,6 +121,7 @@ def assign(
     shell: list[tuple[LigandTemplate, int]],
     seed: int = 0,
     modes: Mapping[str, int] | None = None,
+    avoid: Collection[Binding] = (),
 ) -> list[Binding]:
     """Choose where every ligand binds.
 
@@ -130,6 +135,8 @@ def assign(
         Other seeds give other arrangements of similar cost.
     modes
         Numbers of ligands per mode that are asked for, e.g. ``{"chelating": 12}``.
+    avoid
+        Bindings that turned out to have no room.
 
     Returns
     -------
@@ -139,16 +146,28 @@ def assign(
     Raises
     ------
     InputError
-        If the ligands do not fit on the core.
+        If the ligands do not fit on the core, or `modes` is no count of ligands per mode.
     """
+    _check_modes(modes or {}, sum(count for _, count in shell))
     capacity = _capacity(core)
     options = _options(core, [template for template, _ in shell], capacity, np.random.default_rng(seed))
+    options = [o for o in options if Binding(o.ligand, o.mode, o.metals) not in avoid]
     numbers = _solve(core, options, [count for _, count in shell], capacity, modes or {})
     return [
         Binding(option.ligand, option.mode, option.metals)
         for option, n in zip(options, numbers, strict=True)
         for _ in range(n)
     ]
+
+
+def _check_modes(modes: Mapping[str, int], n_ligands: int) -> None:
+    for name, count in modes.items():
+        if name not in set(Mode):
+            raise InputError(f"unknown binding mode {name!r}: {suggest(name, Mode)}")
+        if not isinstance(count, int) or not 0 <= count <= n_ligands:
+            raise InputError(f"{name}: a number of ligands from 0 to {n_ligands} is needed, not {count!r}")
+    if sum(modes.values()) > n_ligands or (len(modes) == len(Mode) and sum(modes.values()) < n_ligands):
+        raise InputError(f"the modes asked for are {sum(modes.values())} ligands, there are {n_ligands}")
 
 
 def open_directions(core: Core, atom: int, donor: str) -> np.ndarray:
@@ -207,7 +226,7 @@ def _options(
             if Mode.CHELATING in modes and capacity[atom] > 1:
                 options.append(_Option(number, Mode.CHELATING, (atom,), 0.3 * few))
             if Mode.MONODENTATE in modes:
-                lone = 1.2 if template.kind is Kind.CARBOXYLATE else 0.6
+                lone = LONE_CARBOXYLATE if template.kind is Kind.CARBOXYLATE else LONE
                 options += [
                     _Option(number, Mode.MONODENTATE, (atom,), lone, at_most=1),
                     _Option(number, Mode.MONODENTATE, (atom,), lone + TWIN, at_most=2),
@@ -266,10 +285,14 @@ def _solve(
     capacity: dict[int, int],
     modes: Mapping[str, int],
 ) -> list[int]:
-    """Solve the integer programme: one variable per option, then missing and crowding bonds per cation."""
+    """Solve the integer programme: one variable per option, then missing and crowding bonds per cation.
+
+    Of these each cation has two variables: the first bond, and all further ones.
+    """
     metals = list(core.cations)
     row = {metal: n for n, metal in enumerate(metals)}
     n_options, n_metals = len(options), len(metals)
+    n_variables = n_options + 4 * n_metals
     wanted = [
         max(0, COORDINATION[core.symbols[m]][0] - core.degree(m)) if core.degree(m) < TETRAHEDRAL_BONDS else 0
         for m in metals
@@ -282,14 +305,14 @@ def _solve(
                 [k for k, o in enumerate(options) for _ in o.donors],
             ),
         ),
-        shape=(n_metals, n_options + 2 * n_metals),
+        shape=(n_metals, n_variables),
     ).tolil()
     balance = donors.copy()
     for n in range(n_metals):
-        balance[n, n_options + n] = 1  # missing
-        balance[n, n_options + n_metals + n] = -1  # crowding
-    per_ligand = np.zeros((len(counts), n_options + 2 * n_metals))
-    per_mode = np.zeros((len(Mode), n_options + 2 * n_metals))
+        for tier, sign in enumerate((1, 1, -1, -1)):  # missing, missing; crowding, crowding
+            balance[n, n_options + tier * n_metals + n] = sign
+    per_ligand = np.zeros((len(counts), n_variables))
+    per_mode = np.zeros((len(Mode), n_variables))
     for k, option in enumerate(options):
         per_ligand[option.ligand, k] = 1
         per_mode[list(Mode).index(option.mode), k] = 1
@@ -301,8 +324,9 @@ def _solve(
     for n, mode in enumerate(Mode):
         if mode in modes:
             constraints.append(LinearConstraint(per_mode[n], modes[mode], modes[mode]))
-    costs = np.array([o.cost for o in options] + [UNDER] * n_metals + [CROWDED] * n_metals)
-    upper = np.array([o.at_most for o in options] + [np.inf] * 2 * n_metals)
+    tiers = np.repeat([*UNDER, *CROWDED], n_metals)
+    costs = np.concatenate([[o.cost for o in options], tiers])
+    upper = np.concatenate([[o.at_most for o in options], np.repeat([1, np.inf, 1, np.inf], n_metals)])
     found = milp(
         costs,
         integrality=np.ones(len(costs)),
@@ -317,8 +341,8 @@ def _solve(
 
 def _why_not(core: Core, counts: list[int], capacity: dict[int, int], modes: Mapping[str, int]) -> str:
     formula = "".join(f"{s}{n}" for s, n in Counter(core.symbols).items())
-    asked = f" with {dict(modes)}" if modes else ""
+    asked = ", ".join(f"{count} {mode}" for mode, count in modes.items())
     return (
-        f"{sum(counts)} ligands{asked} do not fit on {formula}: room for {sum(capacity.values())} donors; "
-        "fewer ligands, or other modes, are needed"
+        f"{sum(counts)} ligands{f' ({asked})' if asked else ''} do not fit on {formula}: room for "
+        f"{sum(capacity.values())} donors; smaller ligands{' or other modes' if asked else ''} are needed"
     )

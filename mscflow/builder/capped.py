@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from mscflow.builder.assignment import assign
+from mscflow.builder.assignment import COORDINATION, Binding, Mode, assign
 from mscflow.builder.core import Core
 from mscflow.builder.ligands import LigandTemplate
 from mscflow.builder.shell import attach
@@ -62,37 +62,72 @@ def capped(
     """
     shell = [(template, count) for template, count in shell if count]
     templates = [template for template, _ in shell]
-    problems = ""
+    first, problems = seed, ""
+    crowded: frozenset[Binding] = frozenset()
     for trial in range(N_TRIALS):
-        bindings = assign(core, list(shell), seed + SEED_STEP * trial, modes)
+        bindings = assign(core, list(shell), seed, modes, avoid=crowded)
         symbols, positions = attach(core, templates, bindings, seed + SEED_STEP * trial)
         cluster = Cluster(
             symbols,
             positions,
             multiplicity=multiplicity,
             name=name,
-            provenance={**provenance, "seed": seed},
+            provenance={**provenance, "seed": first},
         )
-        problems = problems_of(cluster, core, len(bindings))
+        found = topology(cluster)
+        lost = unbound(found, core, templates, bindings)
+        problems = problems_of(found, core, lost)
         if not problems:
             return cluster
+        crowded |= set(lost)
+        if not lost:  # the places are good, the ligands in the way of each other
+            seed += SEED_STEP
     raise InputError(f"{name}: no arrangement without conflict in {N_TRIALS} attempts: {problems}")
 
 
-def problems_of(cluster: Cluster, core: Core, n_ligands: int) -> str:
-    """Return what is wrong with a capped core, or nothing."""
-    found = topology(cluster)
-    if len(found.ligands) != n_ligands:
-        return f"{len(found.ligands)} ligands instead of {n_ligands} are attached"
+def unbound(
+    found: Topology, core: Core, templates: Sequence[LigandTemplate], bindings: Sequence[Binding]
+) -> list[Binding]:
+    """Return the bindings whose ligand does not hold the cations it was given, with all the donors it has."""
+    ligand_of = {atom: ligand for ligand in found.ligands for atom in ligand.atoms}
+    lost = []
+    start = len(core)
+    for binding in bindings:
+        template = templates[binding.ligand]
+        ligand = ligand_of.get(start)
+        n_donors = 1 if binding.mode is Mode.MONODENTATE else template.n_donors
+        if (
+            ligand is None
+            or ligand.atoms != tuple(range(start, start + len(template.symbols)))
+            or not set(binding.metals) <= set(ligand.metals)
+            or len(ligand.donors) < n_donors
+        ):
+            lost.append(binding)
+        start += len(template.symbols)
+    return lost
+
+
+def problems_of(found: Topology, core: Core, lost: Sequence[Binding]) -> str:
+    """Return what is wrong with a capped core, or nothing; `lost` are the ligands that are not in place."""
+    symbols, graph = found.cluster.symbols, found.graph
+    if lost:
+        return f"no room for {len(lost)} ligand(s), e.g. {lost[0].mode} on {_cations(core, lost[0])}"
     if found.charge_balance.difference:
         return str(found.charge_balance)
-    inner = {tuple(sorted(e)) for e in found.graph.edges if max(e) < len(core)}
+    inner = {tuple(sorted(e)) for e in graph.edges if max(e) < len(core)}
     if inner != set(core.bonds):
         return f"{len(inner ^ set(core.bonds))} core bonds differ"
+    for metal in found.metals:
+        if graph.degree(metal) > COORDINATION[symbols[metal]][1]:
+            return f"{symbols[metal]} (atom {metal}) has {graph.degree(metal)} bonds"
     with_h, without_h = shortest_contacts(found)
     if with_h < MIN_CONTACT_H or without_h < MIN_CONTACT:
         return f"shortest contacts {with_h:.2f} Å (with H) and {without_h:.2f} Å"
     return ""
+
+
+def _cations(core: Core, binding: Binding) -> str:
+    return " and ".join(f"{core.symbols[m]} (atom {m})" for m in binding.metals)
 
 
 def shortest_contacts(found: Topology) -> tuple[float, float]:

@@ -33,9 +33,10 @@ from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.topology import require_charge_balance
 
-SURVEY = "composition: Ripberger et al. (account), reference {} therein"
-COUNTED = "core derived by counting bonds and embedded with ideal distances; no crystal coordinates were used"
-LATTICE = "core cut from the crystal lattice"
+SURVEY = "Ripberger et al. (account), reference {} therein"
+OURS = "model of this package"
+COUNTED = "derived by counting bonds"
+LATTICE = "cut from the crystal lattice"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class Entry:
     core
         Function that makes the core of one hand.
     source
-        Where composition and structure come from, and what is a guess.
+        Where the composition comes from.
+    provenance
+        How the core is made, and how far it is to be trusted.
     wavelength
         Lowest-energy absorption maximum in solution / nm, where known.
     """
@@ -66,6 +69,7 @@ class Entry:
     ligands: tuple[tuple[str, int], ...]
     core: Callable[[Hand], Core]
     source: str
+    provenance: str
     wavelength: float | None = None
 
     @property
@@ -92,7 +96,8 @@ def _precursor_entry(ion: str) -> Entry:
         family="molecular precursor",
         ligands=(("formate", charge),),
         core=_ion_core(element),
-        source="derived: monomer, every ligand chelating",
+        source=OURS,
+        provenance="a model: the monomer, every carboxylate chelating; other isomers are not searched",
     )
 
 
@@ -102,34 +107,34 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "In37P20", "In37P20(O2CR)51", "pseudo-wurtzite, C2", (("phenylacetate", 51),),
             lambda hand: fused_units("In", "P", hand),
-            f"{SURVEY.format(29)}; {COUNTED}: likely, fits every published statement, not proven", 386.0,
+            SURVEY.format(29), f"{COUNTED}; likely: fits every published statement, not proven", 386.0,
         ),
         Entry(
             "In26P13", "In26P13(O2CR)39", "pseudo-wurtzite, T unit", (("phenylacetate", 39),),
             lambda hand: t_unit("In", "P", hand),
-            f"{SURVEY.format(28)}; {COUNTED}: counts certain, T symmetry likely", 350.0,
+            SURVEY.format(28), f"{COUNTED}; counts of bonds certain, T symmetry likely", 350.0,
         ),
         Entry(
             "In26As18", "In26As18(O2CR)24(PR3)3", "bullet, C3", (("phenylacetate", 24), ("PEt3", 3)),
             lambda hand: bullet("In", "As", hand),
-            f"{SURVEY.format(48)}; {COUNTED}: composition certain, connectivity a guess, strained",
+            SURVEY.format(48), f"a best guess: {COUNTED}; composition certain, connectivity not, strained",
         ),
         Entry(
             "In4P", "In4P(O2CR)9", "smallest model", (("formate", 9),),
             _cut(lambda: tetrahedral_core("In", "P")),
-            "derived: tetrahedral In4P, six bridging and three chelating carboxylates",
+            OURS, "a model: one phosphide in a tetrahedron of indium, ligands counted by charge",
         ),
         Entry(
             "Cd10Se4", "Cd10Se4(SePh)12(PEt3)4", "zincblende supertetrahedron",
             (("benzeneselenolate", 12), ("PEt3", 4)), _cut(supertetrahedron),
-            f"{SURVEY.format('16-19')}; {LATTICE}: extended adamantane",
+            SURVEY.format("16-19"), f"{LATTICE}: extended adamantane",
         ),
         *(
             Entry(
                 f"Cd{n_cd}Se{n_se}", f"Cd{n_cd}Se{n_se}(O2CPh){n_x}(H2NBu){n_x}", "zincblende tetrahedron",
                 (("benzoate", n_x), ("n-butylamine", n_x)),
                 _cut(partial(tetrahedron, "Cd", "Se", layers)),
-                f"{SURVEY.format('21, 22')}; {LATTICE}", wavelength,
+                SURVEY.format("21, 22"), LATTICE, wavelength,
             )
             for n_cd, n_se, n_x, layers, wavelength in (
                 (35, 20, 30, 5, 350.0), (56, 35, 42, 6, 380.0), (84, 56, 56, 7, 408.0)
@@ -138,42 +143,43 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "Cd13Se13", "(CdSe)13(H2NBu)13", "core-cage", (("n-butylamine", 13),),
             lambda hand: without_face_cation(without_terminal(t_unit("Cd", "Se", hand))),
-            f"{SURVEY.format('23-26')}; a guess: Cd14Se13 without one face cation",
+            SURVEY.format("23-26"), "a best guess: Cd14Se13 without one face cation",
         ),
         Entry(
             "Cd14Se13", "Cd14Se13Cl2(TMEDA)6", "pseudo-wurtzite, T unit", (("chloride", 2), ("TMEDA", 6)),
             lambda hand: without_terminal(t_unit("Cd", "Se", hand)),
-            f"{SURVEY.format(27)}; {COUNTED}; number of diamines: one for each cation of two bonds",
+            SURVEY.format(27), f"{COUNTED}; likely; one diamine for each cation of two bonds: a guess",
         ),
         Entry(
             "Cd21Se20", "Cd21Se20Cl2(H2NBu)18", "pseudo-wurtzite, C2",
             (("chloride", 2), ("n-butylamine", 18)),
             lambda hand: without_terminal(fused_units("Cd", "Se", hand)),
-            f"{SURVEY.format(33)}; {COUNTED}: In37P20 without its terminal cations; amines fill the sites",
-            420.0,
+            SURVEY.format(33),
+            f"{COUNTED}; likely: In37P20 without its terminal cations; number of amines a guess", 420.0,
         ),
         Entry(
             "Cd37Se20", "Cd37Se20(O2CR)34", "pseudo-wurtzite, C2", (("benzoate", 34),),
             lambda hand: fused_units("Cd", "Se", hand),
-            f"{SURVEY.format(33)}; model: In37P20 with In→Cd, P→Se",
+            SURVEY.format(33), "a model: In37P20 with In→Cd, P→Se",
         ),
         *(
             Entry(
                 f"Cd{n}Se{n}", f"(CdSe){n}(H2NBu){n}", "stoichiometric candidate", (("n-butylamine", n),),
                 _cut(partial(wurtzite_fragment, "Cd", "Se", n)),
-                f"{SURVEY.format(33)}; a guess: wurtzite fragment with most bonds", 420.0,
+                SURVEY.format(33), "a best guess: the wurtzite fragment with most bonds", 420.0,
             )
             for n in (33, 34)
         ),
         Entry(
             "Cd26Se17", "Cd26Se17I18(PPr3)10", "T cage", (("iodide", 18), ("PPr3", 10)),
             lambda hand: capped_unit("Cd", "Se", hand),
-            f"{SURVEY.format(49)}; {COUNTED}: near certain by counting",
+            SURVEY.format(49), f"{COUNTED}; near certain",
         ),
         Entry(
             "Cu26Se13", "Cu26Se13(PEt2Ph)14", "T cage", (("PEt2Ph", 14),),
             lambda hand: t_unit("Cu", "Se", hand),
-            f"{SURVEY.format(49)}; {COUNTED}; precursor of Cd26Se17 by full cation exchange",
+            SURVEY.format(49),
+            f"a best guess: {COUNTED}; terminal Cu have few bonds; precursor of Cd26Se17 by cation exchange",
         ),
         *(_precursor_entry(ion) for ion in IONS),
     )
@@ -223,11 +229,18 @@ def build(
     if hand not in ("left", "right"):
         raise InputError(f"hand must be 'left' or 'right', not {hand!r}")
     shell = _shell(entry, [ligand] if isinstance(ligand, str) else list(ligand or ()))
+    provenance = {
+        "source": "derived",
+        "cluster": entry.name,
+        "hand": hand,
+        "composition": entry.source,
+        "core": entry.provenance,
+    }
     if seed == 0 and not modes:
         cluster = _special(entry, shell)
         if cluster is not None:
             require_charge_balance(cluster)
-            return cluster
+            return cluster.replace(provenance={**cluster.provenance, **provenance, "seed": seed})
     ligands = "".join(f"({t.formula}){n if n > 1 else ''}" for t, n in shell)
     core = entry.core(hand)
     multiplicity = max((ion.multiplicity for ion in IONS.values() if ion.element == name[:2]), default=1)
@@ -235,7 +248,7 @@ def build(
         core,
         shell,
         name=f"{_core_formula(core)}{ligands}",
-        provenance={"source": "derived", "cluster": entry.name, "hand": hand, "note": entry.source},
+        provenance=provenance,
         seed=seed,
         modes=modes,
         multiplicity=multiplicity if len(core) == 1 else 1,

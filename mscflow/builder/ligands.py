@@ -30,6 +30,12 @@ CONFORMER_SEED = 2026
 N_CONFORMERS = 6
 N_TRIALS = 24
 
+ORGANIC = frozenset(("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Se", "Br", "Te", "I"))
+"""Elements of ligands."""
+
+CHELATE_RINGS = (4, 5, 6, 7)
+"""Sizes of the ring that a diamine closes with its cation."""
+
 
 class Kind(StrEnum):
     """How a ligand binds."""
@@ -198,7 +204,10 @@ def _template(name: str, formula: str, smiles: str) -> LigandTemplate:
         return _carboxylate(name, formula, *_RIGID[name])
     molecule = _molecule(smiles)
     donors = [a.GetIdx() for a in molecule.GetAtoms() if a.GetAtomMapNum() == 1]
-    kind, pivot = _kind(molecule, donors)
+    try:
+        kind, pivot = _kind(molecule, donors)
+    except InputError as err:
+        raise InputError(f"{name}: {err}") from err
     rest = [a.GetIdx() for a in molecule.GetAtoms() if a.GetIdx() not in (*donors, pivot)]
     order = [*donors, *([pivot] if pivot is not None else []), *rest]
     number = {old: new for new, old in enumerate(order)}
@@ -240,20 +249,47 @@ def _kind(molecule: Mol, donors: list[int]) -> tuple[Kind, int | None]:
     atoms = [molecule.GetAtomWithIdx(i) for i in donors]
     elements = [a.GetSymbol() for a in atoms]
     charge = sum(a.GetFormalCharge() for a in molecule.GetAtoms())
-    if elements == ["O", "O"] and charge == -1:
-        shared = set.intersection(*({n.GetIdx() for n in a.GetNeighbors()} for a in atoms))
-        if shared:
-            return Kind.CARBOXYLATE, shared.pop()
+    foreign = sorted({a.GetSymbol() for a in molecule.GetAtoms()} - ORGANIC)
+    if foreign:
+        raise InputError(f"ligand with {', '.join(foreign)}: only {', '.join(sorted(ORGANIC))} can be in one")
+    if any(a.GetNumRadicalElectrons() for a in molecule.GetAtoms()):
+        raise InputError("ligand with unpaired electrons: closed shells can be attached")
+    if set(elements) == {"O"} and charge == -1:
+        pivot = _carboxyl_carbon(molecule, donors)
+        if len(donors) == 2 and pivot is not None:
+            return Kind.CARBOXYLATE, pivot
+        if len(donors) == 1 and pivot is not None:
+            raise InputError("carboxylate with one oxygen marked: mark both, as in '[O-:1]C(=[O:1])C'")
     if len(donors) == 1 and charge == -1 and elements[0] in ("S", "Se", "Te", "F", "Cl", "Br", "I"):
         return Kind.BRIDGING_ANION, None
     if len(donors) == 1 and charge == 0 and elements[0] in ("N", "P", "O", "S"):
         return Kind.NEUTRAL, None
-    if len(donors) == 2 and charge == 0:
+    if len(donors) == 2 and charge == 0 and set(elements) <= {"N", "P"}:
+        from rdkit.Chem import GetShortestPath
+
+        ring = len(GetShortestPath(molecule, *donors)) + 1
+        if ring not in CHELATE_RINGS:
+            raise InputError(
+                f"its two donors would close a ring of {ring} with the cation: rings of {CHELATE_RINGS[0]} "
+                f"to {CHELATE_RINGS[-1]} can be; mark one donor to bind it by one end"
+            )
         return Kind.CHELATE, None
     raise InputError(
         f"ligand with donors {elements} and charge {charge:+d}: carboxylates, thiolates, selenolates, "
         "halides, amines, diamines and phosphines can be attached"
     )
+
+
+def _carboxyl_carbon(molecule: Mol, donors: list[int]) -> int | None:
+    """Return the carbon whose oxygens, all terminal, include the donors."""
+    around = [{n.GetIdx() for n in molecule.GetAtomWithIdx(i).GetNeighbors()} for i in donors]
+    shared = set.intersection(*around)
+    for i in shared if all(len(near) == 1 for near in around) else ():
+        atom = molecule.GetAtomWithIdx(i)
+        terminal = [n for n in atom.GetNeighbors() if n.GetSymbol() == "O" and n.GetDegree() == 1]
+        if atom.GetSymbol() == "C" and len(terminal) == 2:
+            return i
+    return None
 
 
 def _conformers(molecule: Mol, donors: list[int], kind: Kind, smiles: str) -> list[np.ndarray]:

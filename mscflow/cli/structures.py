@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mscflow.cli.output import show_json, show_table, warn
+from mscflow.errors import InputError
 
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
@@ -45,17 +47,21 @@ def build(
     ] = None,
     hand: Annotated[str, typer.Option(help="left or right, for chiral cores.")] = "left",
     seed: Annotated[int, typer.Option(help="Other seeds arrange the ligands differently.")] = 0,
-    shells: Annotated[int, typer.Option(min=1, help="Number of arrangements; one file each.")] = 1,
+    shells: Annotated[int, typer.Option(min=1, help="Number of different arrangements; one file each.")] = 1,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="Ligands per binding mode, e.g. chelating=12, bridging=27; repeatable."),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("cluster.xyz"),
     as_json: Json = False,
 ) -> None:
     """Build a cluster with its ligand shell and write it to a file."""
-    from mscflow.builder import build as build_cluster
+    from mscflow.builder import build_different
     from mscflow.files import write
 
+    modes = dict(map(_count_of_mode, mode or ()))
     rows = []
-    for n in range(shells):
-        cluster = build_cluster(name, ligand, hand, seed + n)  # type: ignore[arg-type]
+    for n, cluster in enumerate(build_different(name, shells, ligand, hand, seed, modes)):  # type: ignore[arg-type]
         path = output if shells == 1 else output.with_name(f"{output.stem}-{n}{output.suffix}")
         write(cluster, path)
         rows.append(cluster.as_dict())
@@ -65,6 +71,13 @@ def build(
             )
     if as_json:
         show_json(rows[0] if shells == 1 else rows)
+
+
+def _count_of_mode(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not count.isdigit():
+        raise InputError(f"--mode {text!r}: a binding mode and a number are needed, e.g. chelating=12")
+    return name, int(count)
 
 
 def list_clusters(as_json: Json = False) -> None:
@@ -79,6 +92,7 @@ def list_clusters(as_json: Json = False) -> None:
             "λ / nm": None if entry.wavelength is None else int(entry.wavelength),
             "family": entry.family,
             "default ligands": ", ".join(f"{count} {ligand}" for ligand, count in entry.ligands),
+            "provenance": entry.provenance,
             "source": entry.source,
         }
         for entry in CATALOGUE.values()
@@ -86,8 +100,9 @@ def list_clusters(as_json: Json = False) -> None:
     if as_json:
         show_json({"clusters": rows, "ligands": list(LIGANDS)})
     else:
-        short = [{key: value for key, value in row.items() if key != "source"} for row in rows]
-        show_table("Clusters (atoms with the default ligands)", short)
+        hidden = ("default ligands",)  # they stand in the formula
+        short = [{key: value for key, value in row.items() if key not in hidden} for row in rows]
+        show_table("Clusters (atoms with the default ligands); no core is a crystal structure", short)
         typer.echo("Ligands: " + ", ".join(LIGANDS) + "; or a SMILES with the donors marked :1")
 
 
@@ -104,8 +119,9 @@ def analyze(
     if as_json:
         show_json(result.model_dump(mode="json"))
         return
-    balance = topology(cluster).charge_balance
-    typer.echo(f"{cluster.name}: {cluster.formula}, {len(cluster)} atoms; {balance}")
+    graph = topology(cluster)
+    typer.echo(f"{cluster.name}: {cluster.formula}, {len(cluster)} atoms; {graph.charge_balance}")
+    typer.echo("Atoms: " + ", ".join(f"{n} {role}" for role, n in Counter(graph.roles).items()))
     show_table("Cation separations / Å", [vars(row) for row in result.separations])
     show_table("Coordination (mean distances / Å)", [vars(row) for row in result.coordination])
     modes = [{k: v for k, v in vars(row).items() if k != "distances"} for row in result.binding_modes]

@@ -18,6 +18,7 @@ from mscflow.chemistry import (
     covalent_radius,
 )
 from mscflow.errors import InputError
+from mscflow.reading.disorder import DisorderedAtom, chosen
 
 if TYPE_CHECKING:
     from gemmi import SmallStructure
@@ -68,14 +69,16 @@ def parse_cif(text: str) -> Crystal:
         raise InputError(f"CIF syntax: {' '.join(str(err).split())}") from err
     if small.cell.volume < 1.0:
         raise InputError("the cell is missing (_cell_length_a ... _cell_angle_gamma)")
-    crystal = _expanded(small)
+    labels = block.find("_atom_site_", ["label", "?disorder_assembly"])
+    assemblies = {row.str(0): row.str(1) if row.has(1) else "" for row in labels}
+    crystal = _expanded(small, assemblies)
     if not crystal.symbols:
         raise InputError("no atom is left after disorder was resolved")
     return crystal
 
 
-def _expanded(small: SmallStructure) -> Crystal:
-    """Resolve disorder and apply the symmetry."""
+def _expanded(small: SmallStructure, assemblies: dict[str, str]) -> Crystal:
+    """Apply the symmetry and resolve disorder."""
     import gemmi
 
     group = small.spacegroup or gemmi.find_spacegroup_by_name(small.spacegroup_hm or "P 1")
@@ -84,35 +87,47 @@ def _expanded(small: SmallStructure) -> Crystal:
         for op in (group.operations() if group else gemmi.GroupOps([gemmi.Op("x,y,z")]))
     ]
     cell = np.array(small.cell.orth.mat.tolist()).T
-    sites = list(small.sites)
-    groups: dict[int, list[float]] = {}
-    for site in sites:
-        groups.setdefault(site.disorder_group, []).append(site.occ)
-    parts = {g: float(np.mean(occ)) for g, occ in groups.items() if g > 0}
-    best = max(parts, key=lambda g: (round(parts[g], 3), -g), default=0)
-    dropped = [s for s in sites if s.disorder_group > 0 and s.disorder_group != best]
-    sites = [s for s in sites if s.disorder_group <= 0 or s.disorder_group == best]
-    crystal = Crystal([], np.zeros((0, 3)), cell)
-    fractions: list[np.ndarray] = []
-    for site in sorted(sites, key=lambda s: -s.occ):
-        symbol = site.element.name
-        copies = [(rot @ site.fract.tolist() + shift) % 1.0 for rot, shift in operations]
-        limit = SAME_SITE if site.occ > 0.99 else DISORDERED
-        placed = 0
-        for copy in copies:
-            if all(_periodic_distance(copy, other, cell) > limit for other in fractions):
-                fractions.append(copy)
-                crystal.symbols.append(symbol)
-                placed += 1
-        if not placed:
-            dropped.append(site)
-    crystal.positions = np.array(fractions).reshape(-1, 3) @ cell
-    if dropped:
-        crystal.repairs.append(f"disorder: {len(dropped)} site(s) of lower occupancy were left out")
+    copies = {
+        n: [(rot @ site.fract.tolist() + shift) % 1.0 for rot, shift in operations]
+        for n, site in enumerate(small.sites)
+    }
+    sites = [(n, site, _symbol(site.element.name)) for n, site in enumerate(small.sites)]
+    placed: list[tuple[str, np.ndarray]] = []
+    left_out = {n for n, _, _ in sites}
+
+    def place(n: int, symbol: str, fraction: np.ndarray, limit: float) -> None:
+        if all(_periodic_distance(fraction, other, cell) > limit for _, other in placed):
+            placed.append((symbol, fraction))
+            left_out.discard(n)
+
+    for n, site, symbol in sorted(sites, key=lambda row: -row[1].occ):
+        if site.disorder_group == 0:
+            for fraction in copies[n]:
+                place(n, symbol, fraction, SAME_SITE if site.occ > 0.99 else DISORDERED)
+    disordered = [
+        DisorderedAtom(
+            n, symbol, fraction, site.occ, assemblies.get(site.label, ""), site.disorder_group, number
+        )
+        for n, site, symbol in sites
+        if site.disorder_group
+        for number, fraction in enumerate(copies[n])
+    ]
+    for atom in chosen(disordered, list(placed), cell):
+        place(atom.site, atom.symbol, atom.fraction, DISORDERED)
+    crystal = Crystal([s for s, _ in placed], np.array([f for _, f in placed]).reshape(-1, 3) @ cell, cell)
+    if left_out:
+        crystal.repairs.append(f"disorder: {len(left_out)} site(s) of lower occupancy were left out")
+    elif any(site.disorder_group < 0 for _, site, _ in sites):
+        crystal.repairs.append("disorder: one of the symmetry copies of each disordered part was taken")
     if len(operations) > 1:
         name = group.hm if group else "?"
         crystal.repairs.append(f"{len(operations)} symmetry operations of {name} were applied")
     return crystal
+
+
+def _symbol(element: str) -> str:
+    """Return the element of a site; deuterium is hydrogen here."""
+    return "H" if element == "D" else element
 
 
 def _periodic_distance(a: np.ndarray, b: np.ndarray, cell: np.ndarray) -> float:
@@ -151,6 +166,11 @@ def one_cluster(crystal: Crystal) -> Crystal:
         listed = ", ".join(f"{n} {name}" for name, n in sorted(others.items()))
         repairs.append(f"solvent and other molecules were left out: {listed}")
     return Crystal([crystal.symbols[i] for i in chosen[0]], chosen[1], crystal.cell, repairs)
+
+
+def bonds_cross_border(crystal: Crystal) -> bool:
+    """Whether a bond joins atoms of neighbouring cells, so that a molecule was cut into pieces."""
+    return any(any(cell) for near in _bonds(crystal).values() for _, cell in near)
 
 
 def _formula(symbols: list[str]) -> str:

@@ -15,14 +15,25 @@ PLANAR = 1.44
 FLAT = 0.5
 """Three bonds whose unit vectors add up to less are taken to lie in a plane."""
 
-SP2, SP3 = 3, 4
+SP, SP2, SP3 = 2, 3, 4
+
+DOUBLE = {"O": 1.30, "N": 1.37}
+"""Bonds of carbon to these that are shorter / Å are double or delocalised: C=O 1.21, amide C–N 1.33 Å."""
+
+TRIPLE = 1.22
+"""A shorter C–N bond / Å is that of a nitrile."""
+
+LINEAR = -0.9
+"""Cosine of the angle above which an atom of two bonds is taken for sp."""
 
 
 def missing_hydrogens(cluster: Cluster) -> np.ndarray:
     """Return coordinates / Å of the hydrogens that carbons and amine nitrogens lack, shape (n, 3).
 
-    A carbon has three neighbours if three are there in a plane, if its mean C–C bond is shorter than 1.44 Å
-    or if it carries two oxygens, else four; a nitrogen four, its cation included. Nothing is added where a
+    A carbon has two neighbours if they lie on one line; three if three are there in a plane, if its mean C–C
+    bond is shorter than 1.44 Å, or if a bond to O or N is a double bond (below 1.30, 1.37 Å) or it carries
+    two oxygens; else four. A nitrogen on a cation has four, three if both its bonds to carbon are below
+    1.37 Å (pyridines); without a cation one less; none is added to a nitrile. Nothing is added where a
     hydrogen is there already, nor to carbons without a neighbour.
     """
     graph = topology(cluster).graph
@@ -46,16 +57,25 @@ def missing_hydrogens(cluster: Cluster) -> np.ndarray:
 
 def _valence(cluster: Cluster, atom: int, around: list[int]) -> int:
     symbols = [cluster.symbols[j] for j in around]
-    if cluster.symbols[atom] == "N":
-        return SP3
-    if symbols.count("O") > 1:
-        return SP2
     vectors = cluster.positions[around] - cluster.positions[atom]
     lengths = np.linalg.norm(vectors, axis=1)
+    units = vectors / lengths[:, None]
+    to_carbon = lengths[[symbol == "C" for symbol in symbols]]
+    if cluster.symbols[atom] == "N":
+        if to_carbon.min(initial=np.inf) < TRIPLE:
+            return SP
+        aromatic = len(to_carbon) == SP and to_carbon.max() < DOUBLE["N"]
+        bound = any(symbol in METALS for symbol in symbols)
+        return (SP2 if aromatic else SP3) - (not bound)
+    if len(around) == SP and units[0] @ units[1] < LINEAR:
+        return SP
+    if symbols.count("O") > 1 or any(
+        length < DOUBLE.get(symbol, 0.0) for length, symbol in zip(lengths, symbols, strict=True)
+    ):
+        return SP2
     if len(around) == SP2:  # in a plane the three unit vectors cancel, in a pyramid their sum has length 1
-        return SP2 if np.linalg.norm((vectors / lengths[:, None]).sum(axis=0)) < FLAT else SP3
-    bonds = [length for length, symbol in zip(lengths, symbols, strict=True) if symbol == "C"]
-    return SP2 if bonds and np.mean(bonds) < PLANAR else SP3
+        return SP2 if np.linalg.norm(units.sum(axis=0)) < FLAT else SP3
+    return SP2 if len(to_carbon) and np.mean(to_carbon) < PLANAR else SP3
 
 
 def _directions(units: np.ndarray, n: int, side: np.ndarray | None) -> list[np.ndarray]:

@@ -40,6 +40,8 @@ class XYZ:
         What the comment line says as ``key=value``.
     repairs
         What was mended.
+    cell
+        Lattice vectors / Å as rows, shape (3, 3), where the frame is periodic in all directions.
     """
 
     symbols: list[str]
@@ -47,6 +49,7 @@ class XYZ:
     lines: list[int]
     info: dict[str, Any] = field(default_factory=dict)
     repairs: list[str] = field(default_factory=list)
+    cell: np.ndarray | None = None
 
 
 def parse_xyz(text: str) -> XYZ:
@@ -90,7 +93,18 @@ def parse_xyz(text: str) -> XYZ:
     symbols, positions, numbers = zip(*atoms, strict=True)
     frame = XYZ(list(symbols), np.array(positions), list(numbers), info, repairs)
     _require_cartesian(frame)
+    if np.all(info.get("pbc", True)):
+        frame.cell = _lattice(frame)
     return frame
+
+
+def _lattice(frame: XYZ) -> np.ndarray | None:
+    """Return the lattice vectors of the comment line as rows, None without or with an impossible one."""
+    try:
+        cell = np.reshape(np.array(frame.info.get("Lattice"), dtype=float), (3, 3)).T
+    except (ValueError, TypeError):
+        return None
+    return cell if np.isfinite(cell).all() and abs(np.linalg.det(cell)) > 1 else None
 
 
 def _count(line: str) -> int | None:
@@ -165,7 +179,7 @@ def _atoms(
     if fortran:
         repairs.append("Fortran exponents (1.0D+00) were read as numbers")
     if labels:
-        repairs.append("labels such as In1 were read as symbols")
+        repairs.append("labels such as In1 were read as symbols, D as H")
     return atoms, end
 
 
@@ -189,6 +203,8 @@ def _atom(line: str, columns: tuple[int, int]) -> tuple[str, list[float], bool]:
 def _symbol(word: str) -> tuple[str, bool]:
     if word.isdigit() and 0 < int(word) < len(chemical_symbols):
         return chemical_symbols[int(word)], False
+    if word.upper() == "D":
+        return "H", True
     if word.capitalize() in atomic_numbers and word.upper() != "X":
         return word.capitalize(), False
     match = LABEL.fullmatch(word)
@@ -206,11 +222,11 @@ def _require_cartesian(frame: XYZ) -> None:
     distance[distance < SAME_ATOM] = np.inf
     if np.median(distance.min(axis=1)) > CROWDED:
         return
-    lattice = frame.info.get("Lattice")
+    lattice = _lattice(frame)
     if lattice is None:
         raise InputError(
             f"line {frame.lines[0]}: all coordinates lie between -1 and 1: they look fractional, and no "
             "lattice is given; Cartesian coordinates / Å are needed"
         )
-    frame.positions = frame.positions @ np.reshape(lattice, (3, 3)).T
+    frame.positions = frame.positions @ lattice
     frame.repairs.append("fractional coordinates were converted with the lattice of the comment line")

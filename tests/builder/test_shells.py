@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from mscflow.builder import CATALOGUE, build
+from mscflow.analysis.binding import binding_modes
+from mscflow.builder import CATALOGUE, build, build_different
+from mscflow.builder.arrangements import arrangement
+from mscflow.builder.assignment import COORDINATION
 from mscflow.builder.capped import shortest_contacts
 from mscflow.builder.edit import ligand_names
 from mscflow.builder.ligands import Kind, ligand_template
@@ -19,6 +24,9 @@ WITH_CARBOXYLATES = [
     for ligand in CARBOXYLATES
     if any(ligand_template(default).kind is Kind.CARBOXYLATE for default, _ in entry.ligands)
 ]
+FEWEST_BONDS = {"Cd13Se13": 3, "Cd14Se13": 3, "Cu26Se13": 2, "CuL": 2, "AgL": 2, "AuL": 2}
+"""Fewest bonds of a cation where its published ligands are too few for four."""
+
 NATIVE = [(name, None) for name in CATALOGUE if (name, "formate") not in WITH_CARBOXYLATES]
 
 
@@ -34,6 +42,11 @@ def test_every_cluster_is_complete(name, ligand):
     with_h, without_h = shortest_contacts(graph)
     assert with_h > 1.6
     assert without_h > 2.2
+    for metal in graph.metals:
+        _, most = COORDINATION[cluster.symbols[metal]]
+        assert FEWEST_BONDS.get(name, 4) <= graph.graph.degree(metal) <= most
+    carboxylates = [lig for lig in graph.ligands if {"C", "O"} <= {cluster.symbols[i] for i in lig.atoms}]
+    assert all(len(lig.donors) == 2 for lig in carboxylates), "a carboxylate hangs on one oxygen"
     if ligand is None:
         assert len(cluster) == entry.n_atoms
     elif ligand in CARBOXYLATES:
@@ -67,10 +80,77 @@ def test_seeds_give_different_shells_and_are_reproducible():
     assert bindings[0] != bindings[1]
 
 
-def test_modes_can_be_asked_for():
-    modes = {"chelating": 12, "bridging": 27, "monodentate": 0}
-    graph = topology(build("In26P13", "formate", modes=modes))
-    assert sum(len(ligand.metals) == 1 for ligand in graph.ligands) <= 12
+def test_the_phosphines_of_cd26se17_sit_on_its_face_and_edge_cations():
+    """Face cations have three Se and a phosphine, edge cations two Se, a phosphine and a terminal iodide."""
+    graph = topology(build("Cd26Se17", "PH3"))
+    symbols = graph.cluster.symbols
+    with_phosphine = [ligand.metals[0] for ligand in graph.ligands if ligand.formula == "H3P"]
+    around = Counter("".join(sorted(symbols[j] for j in graph.graph[m])) for m in with_phosphine)
+    assert around == {"PSeSeSe": 4, "IPSeSe": 6}
+
+
+def test_modes_that_are_asked_for_are_there():
+    cluster = build("In26P13", "formate", modes={"chelating": 12, "monodentate": 0})
+    modes = Counter(mode.mode for mode in binding_modes(cluster))
+    assert modes["chelating"] + modes["chelating + dative"] == 12
+    assert modes["symmetric bridging"] + modes["asymmetric bridging"] == 27
+
+
+@pytest.mark.parametrize("name", ["In4P", "Cd14Se13"])
+def test_different_shells_are_different(name):
+    shells = build_different(name, 3)
+    assert len({arrangement(shell) for shell in shells}) == 3
+    assert len({shell.provenance["seed"] for shell in shells}) == 3
+
+
+def test_an_arrangement_does_not_depend_on_place_and_order_of_atoms():
+    cluster = build("In4P", seed=1)
+    order = np.random.default_rng(0).permutation(len(cluster))
+    moved = cluster.replace(positions=cluster.positions @ np.roll(np.eye(3), 1, axis=0) + 2.0).select(order)
+    assert arrangement(moved) == arrangement(cluster)
+
+
+def test_more_shells_than_there_are_is_said():
+    with pytest.raises(InputError, match="only 1 different arrangement"):
+        build_different("CuL", 2)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "formula"),
+    [
+        ("c1cc[n:1]cc1", "C5H5N"),
+        ("[N:1]#CC", "C2H3N"),
+        ("[O:1]=P(C)(C)C", "C3H9OP"),
+        ("[O:1]=CN(C)C", "C3H7NO"),
+        ("[S:1]=C(N)N", "CH4N2S"),
+    ],
+)
+def test_neutral_donors_of_every_kind_are_neutral(smiles, formula):
+    graph = topology(build("Cd13Se13", smiles))
+    assert {(lig.formula, lig.charge) for lig in graph.ligands} == {(formula, 0)}
+    assert len(graph.ligands) == 13
+
+
+@pytest.mark.parametrize(
+    ("smiles", "message"),
+    [
+        ("[O-:1]C=O", "mark both"),
+        ("[OH:1]C(=[O:1])C", "can be attached"),
+        ("[O-:1]C(=[O:1])CC[NH3+]", "can be attached"),
+        ("[O-:1]C(=[O:1])C([O-])=O", "charge -2"),
+        ("[O-:1]N(=[O:1])=O", "can be attached"),
+        ("[O-:1]C(=[O:1])[Fe]", "ligand with Fe"),
+        ("[O-:1]C(=[O:1])[CH2]", "unpaired electrons"),
+        ("[NH2:1]CCCCCCCCCC[NH2:1]", "ring of 13"),
+        ("[O-:1]C(=[O:1])C.[Na+]", "one molecule is needed"),
+        ("[Cl-]", "donors marked"),
+        ("", "unknown ligand ''"),
+    ],
+)
+def test_ligands_that_cannot_bind_are_refused(smiles, message):
+    with pytest.raises(InputError, match=message) as caught:
+        ligand_template(smiles)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_ligand_by_smiles():
@@ -93,7 +173,13 @@ def test_mixed_shells_replace_ligands_by_charge():
         (("CdL2", "[O-:1]C(=[O:1]"), "no valid SMILES"),
         (("CdL2", "[CH3:1]C"), "can be attached"),
         (("In26P13", "formate", "up"), "hand must be"),
-        (("In26P13", "formate", "left", 0, {"bridging": 39, "chelating": 39}), "do not fit"),
+        (
+            ("In26P13", "formate", "left", 0, {"bridging": 39, "chelating": 39}),
+            "78 ligands, there are 39",
+        ),
+        (("In26P13", "formate", "left", 0, {"bridging": 0, "monodentate": 0}), "do not fit"),
+        (("In26P13", "formate", "left", 0, {"chelate": 3}), "did you mean 'chelating'"),
+        (("In26P13", "formate", "left", 0, {"bridging": -1}), "from 0 to 39"),
     ],
 )
 def test_what_cannot_be_built_is_said(arguments, message):
