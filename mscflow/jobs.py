@@ -17,11 +17,11 @@ from mscflow.reactions.reaction import Reaction
 from mscflow.tasks.analyse import Analysis, analyse
 from mscflow.tasks.excite import Excitations, excite
 from mscflow.tasks.refine import Refinement, refine
-from mscflow.tasks.relax import Relaxation, relax
+from mscflow.tasks.relax import Fixed, Relaxation, relax
 from mscflow.tasks.structure import StructureDocument, describe
 from mscflow.tasks.vibrate import Vibrations, vibrate
 
-STEPS_PER_ATOM = 5
+STEPS_PER_ATOM = 3
 """Relaxation steps per atom that a soft ligand shell needs, measured on In4P(O2CH)9 (for estimates only)."""
 
 CALLS_PER_VIBRATING_ATOM = 6
@@ -51,6 +51,7 @@ class RelaxMaker(Maker):
     level: str | Level = "mace:msc-small"
     fmax: float = 0.02
     max_steps: int = 1000
+    fixed: Fixed = None
 
     def estimate_s(self, cluster: Cluster) -> float:
         """Return the rough wall time / s."""
@@ -59,7 +60,7 @@ class RelaxMaker(Maker):
     @job(output_schema=Relaxation)
     def make(self, cluster: Cluster) -> Relaxation:
         """Return the `Relaxation` of a cluster."""
-        return relax(cluster, self.level, fmax=self.fmax, max_steps=self.max_steps)
+        return relax(cluster, self.level, fmax=self.fmax, max_steps=self.max_steps, fixed=self.fixed)
 
 
 @dataclass

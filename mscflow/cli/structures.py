@@ -133,6 +133,12 @@ def relax(
     level: Annotated[str, typer.Option(help="Level of theory.")] = "mace:msc-small",
     fmax: Annotated[float, typer.Option(help="Largest force at the end / eV/Å.")] = 0.02,
     max_steps: Annotated[int, typer.Option(help="Limit of steps.")] = 1000,
+    fixed: Annotated[
+        str | None, typer.Option(help="Atoms that do not move: core, or indices such as 0,4,5.")
+    ] = None,
+    state_file: Annotated[
+        Path | None, typer.Option(help="Keep the state here; go on from it where the file exists.")
+    ] = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     trust: Trust = False,
@@ -142,7 +148,9 @@ def relax(
     """Relax a structure."""
     from mscflow.tasks.relax import relax as relax_cluster
 
-    result = relax_cluster(_read(file, charge, multiplicity), _level(level, trust), fmax, max_steps)
+    result = relax_cluster(
+        _read(file, charge, multiplicity), _level(level, trust), fmax, max_steps, _fixed(fixed), state_file
+    )
     _report(result, output, as_json)
     if not as_json:
         typer.echo(
@@ -274,6 +282,15 @@ def _read(file: Path, charge: int | None, multiplicity: int | None) -> Cluster:
     from mscflow.files import read
 
     return read(file, charge=charge, multiplicity=multiplicity)
+
+
+def _fixed(text: str | None) -> str | list[int] | None:
+    if text is None or text == "core":
+        return text
+    try:
+        return [int(index) for index in text.split(",")]
+    except ValueError as err:
+        raise InputError(f"--fixed must be core or indices such as 0,4,5, not {text!r}") from err
 
 
 def _level(text: str, trust: bool) -> Level:

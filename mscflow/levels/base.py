@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
+    from mscflow.optimize.surface import Surface
 
 
 class Estimate(BaseModel):
@@ -82,6 +83,15 @@ class Level(BaseModel, ABC):
     @abstractmethod
     def calculator(self, cluster: Cluster) -> Calculator:
         """Return an ASE calculator (eV, eV/Å) that knows the cluster's charge and multiplicity."""
+
+    def surfaces(self, cluster: Cluster) -> list[Surface]:
+        """Return the surfaces a minimisation uses one after the other; the last one is the level itself.
+
+        Earlier ones are cheaper and so near to it that what is learnt on them stays true.
+        """
+        from mscflow.levels.surface import CalculatorSurface
+
+        return [CalculatorSurface(cluster, self.calculator(cluster))]
 
     @abstractmethod
     def estimate(self, cluster: Cluster) -> Estimate:

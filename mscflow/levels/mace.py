@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
+    from mscflow.optimize.surface import Surface
+
+Precision = Literal["float32", "float64"]
 
 SECONDS_PER_ATOM = 1e-3
 """Measured: about 40 ms for energy and forces of In4P(O2CH)9 with the shipped model, float64, two cores."""
@@ -41,7 +44,7 @@ class MACE(Level):
     model: str = "msc-small"
     head: str | None = None
     trusted_sha256: str | None = None
-    dtype: Literal["float32", "float64"] = "float64"
+    dtype: Precision = "float64"
 
     @property
     def text(self) -> str:
@@ -130,6 +133,25 @@ class MACE(Level):
         from mscflow.levels.potential import PotentialCalculator
 
         return PotentialCalculator(network, cluster, self._head, self.dtype)
+
+    def surfaces(self, cluster: Cluster) -> list[Surface]:
+        """Return single precision for the search, then the precision of the level.
+
+        Models with scalar features are evaluated by `mscflow.levels.mace_lean`, others by mace-torch.
+        """
+        from mscflow.levels.mace_lean import LeanMACE
+        from mscflow.levels.mace_tables import UnsupportedModelError
+        from mscflow.levels.surface import CalculatorSurface, LeanSurface
+
+        self.require(cluster)
+        path = require_known_file(self.model, self.trusted_sha256)
+        precisions: list[Precision] = ["float32"] if self.dtype == "float32" else ["float32", "float64"]
+        try:
+            model = _load(path, file_checksum(path), "float64").models[0]
+            return [LeanSurface(LeanMACE(model, [cluster.numbers], dtype)) for dtype in precisions]
+        except UnsupportedModelError:
+            levels = [self.model_copy(update={"dtype": dtype}) for dtype in precisions]
+            return [CalculatorSurface(cluster, level.calculator(cluster)) for level in levels]
 
     def extrapolation(self, cluster: Cluster) -> np.ndarray | None:
         """Compare the network's features with those of its training frames; see `mscflow.levels.domain`."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-from ase.optimize import LBFGS
 from pydantic import BaseModel, ConfigDict, Field
 
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import Level, PySCF, parse_level
+from mscflow.optimize.lbfgs import Minimiser
 from mscflow.tasks.document import TaskDocument, input_hash
-from mscflow.tasks.relax import MAX_STEP, bond_changes
+from mscflow.tasks.relax import bond_changes
 
 if TYPE_CHECKING:
     from mscflow.levels.scf import GroundState
@@ -59,7 +58,7 @@ class Refinement(TaskDocument):
     max_force
         Largest force on an atom / eV/Å; None for a single point without gradient.
     energies
-        Total energy after each geometry step / eV.
+        Total energy of each geometry computed / eV.
     dispersion_energy
         Part of the energy that is dispersion / eV.
     homo, lumo, gap
@@ -98,7 +97,7 @@ def refine(
     level
         A PySCF level, or its text form.
     n_steps
-        Largest number of geometry steps (ASE's L-BFGS); 0 is a single point without gradient.
+        Largest number of geometry steps (`mscflow.optimize`); 0 is a single point without gradient.
     fmax
         Threshold of the largest force on an atom at which the steps end / eV/Å.
 
@@ -115,6 +114,7 @@ def refine(
         If an SCF does not converge.
     """
     from mscflow.levels.calculator import PySCFCalculator
+    from mscflow.levels.surface import CalculatorSurface
 
     level = require_dft(level)
     if n_steps < 0:
@@ -127,13 +127,19 @@ def refine(
     calculator = PySCFCalculator(cluster, level)
     atoms.calc = calculator
     max_force = None
+    steps_taken = 0
     if n_steps:
-        LBFGS(atoms, logfile=None, maxstep=MAX_STEP).run(fmax=fmax, steps=n_steps)
-        max_force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+        minimiser = Minimiser(CalculatorSurface(cluster, calculator), cluster.numbers)
+        state = minimiser.start(cluster.positions)
+        while minimiser.max_force(state.forces) > fmax and state.n_calls <= n_steps:
+            minimiser.step(state)
+        steps_taken = state.n_calls - 1
+        max_force = minimiser.max_force(state.forces)
         if max_force > fmax:
             warnings.append(
                 f"geometry not converged: {max_force:.3f} eV/Å after {n_steps} steps, asked for {fmax}"
             )
+        atoms.positions = state.positions  # not the last geometry computed, if that step went up
     energy = float(atoms.get_potential_energy())
     refined = cluster.replace(positions=atoms.get_positions())
     if n_steps:
@@ -149,7 +155,7 @@ def refine(
         level_description=level.description,
         energy=energy,
         converged=max_force is None or max_force <= fmax,
-        n_steps=len(calculator.states) - 1,
+        n_steps=steps_taken,
         max_force=max_force,
         energies=[state.energy for state in calculator.states],
         dispersion_energy=last.dispersion_energy,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from pydantic import Field
@@ -10,10 +12,22 @@ from pydantic import Field
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels import Level, parse_level
+from mscflow.optimize.lbfgs import Minimiser, State
+from mscflow.optimize.state_file import load, save
 from mscflow.tasks.document import TaskDocument, input_hash
-from mscflow.topology import topology
+from mscflow.topology import Role, topology
 
-MAX_STEP = 0.1
+OPTIMIZER = "L-BFGS on a model Hessian"
+
+SEARCH_FMAX = 0.01
+"""Largest force down to which surfaces of lower precision are used / eV/Å."""
+
+SAVE_INTERVAL_S = 10.0
+"""Time between two states on disk / s."""
+
+Fixed = str | Sequence[int] | None
+"""Atoms that do not move: indices, ``"core"``, or None."""
+
 N_NAMED = 5
 """Atoms named in a warning."""
 
@@ -28,17 +42,19 @@ class Relaxation(TaskDocument):
     converged
         Whether the largest force fell below `fmax`.
     n_force_calls
-        Number of energy and gradient evaluations.
+        Number of energy and gradient evaluations, those of lower precision included.
     max_force
-        Largest force on an atom in the last structure / eV/Å.
+        Largest force on a free atom in the last structure / eV/Å.
     fmax
         Threshold asked for / eV/Å.
     energies
-        Energy of each step / eV.
+        Energy of each force call / eV.
     max_forces
-        Largest force on an atom at each step / eV/Å.
+        Largest force on a free atom at each force call / eV/Å.
     optimizer
         How the steps were chosen.
+    fixed
+        Indices of atoms that did not move.
     extrapolation
         How far the surroundings of each atom are from what the level was made on: above 1 is outside.
         Empty where the level has no such measure.
@@ -51,14 +67,20 @@ class Relaxation(TaskDocument):
     fmax: float
     energies: list[float] = Field(default_factory=list)
     max_forces: list[float] = Field(default_factory=list)
-    optimizer: str = "ASE LBFGS"
+    optimizer: str = OPTIMIZER
+    fixed: list[int] = Field(default_factory=list)
     extrapolation: list[float] = Field(default_factory=list)
 
 
 def relax(
-    cluster: Cluster, level: str | Level = "mace:msc-small", fmax: float = 0.02, max_steps: int = 1000
+    cluster: Cluster,
+    level: str | Level = "mace:msc-small",
+    fmax: float = 0.02,
+    max_steps: int = 1000,
+    fixed: Fixed = None,
+    state_file: str | Path | None = None,
 ) -> Relaxation:
-    """Relax all atoms of a cluster with ASE's L-BFGS.
+    """Relax a cluster with L-BFGS on a model Hessian; see `mscflow.optimize`.
 
     Parameters
     ----------
@@ -67,9 +89,14 @@ def relax(
     level
         Level of theory, or its text form.
     fmax
-        Convergence threshold for the largest force on an atom / eV/Å.
+        Convergence threshold for the largest force on a free atom / eV/Å.
     max_steps
         Steps after which the relaxation ends unconverged (with a warning).
+    fixed
+        Indices of atoms that do not move, or ``"core"`` for core anions and core cations.
+    state_file
+        Where the state is kept while the relaxation runs and when it ends; where the file exists the
+        relaxation goes on from it, and ends as one that was never interrupted.
 
     Returns
     -------
@@ -79,55 +106,108 @@ def relax(
     Raises
     ------
     InputError
-        If `fmax` or `max_steps` is not positive, or the level cannot represent the cluster.
+        If a number is out of range, the level cannot represent the cluster, or the state file belongs to
+        another relaxation.
     CalculationError
         If energy or forces are not finite.
     """
-    from ase.optimize import LBFGS
-
     if not fmax > 0:
         raise InputError(f"fmax must be positive (eV/Å), not {fmax}")
     if max_steps < 1:
         raise InputError(f"max_steps must be at least 1, not {max_steps}")
     level = parse_level(level)
     warnings = level.require(cluster)
+    frozen = fixed_atoms(cluster, fixed)
     started = time.perf_counter()
-    atoms = cluster.to_ase()
-    atoms.calc = level.calculator(cluster)
-    energies: list[float] = []
-    max_forces: list[float] = []
-    for _ in LBFGS(atoms, logfile=None, maxstep=MAX_STEP).irun(fmax=fmax, steps=max_steps):
-        energies.append(float(atoms.get_potential_energy()))
-        max_forces.append(float(np.linalg.norm(atoms.get_forces(), axis=1).max()))
-        if not np.isfinite(energies[-1] + max_forces[-1]):
-            raise CalculationError(
-                f"{level} gives energy {energies[-1]} eV and force {max_forces[-1]} eV/Å after "
-                f"{len(energies)} steps for {cluster.name or cluster.formula}: check the start structure"
-            )
-    converged = max_forces[-1] < fmax
+    path = None if state_file is None else Path(state_file)
+    try:
+        state, max_force = _minimise(cluster, level, frozen, fmax, max_steps, path)
+    except CalculationError as err:
+        raise CalculationError(f"{level}, {cluster.name or cluster.formula}: {err}") from err
+    converged = max_force < fmax
     if not converged:
-        warnings.append(f"not converged: {max_forces[-1]:.3f} eV/Å after {max_steps} steps, asked for {fmax}")
-    relaxed = cluster.replace(positions=atoms.get_positions())
+        warnings.append(f"not converged: {max_force:.3f} eV/Å after {max_steps} steps, asked for {fmax}")
+    relaxed = cluster.replace(positions=state.positions)
     warnings += bond_changes(cluster, relaxed)
+    settings = {"fixed": frozen} if frozen else {}
     extrapolation = level.extrapolation(relaxed)
     warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
-        input_hash=input_hash("relax", cluster, level, fmax=fmax, max_steps=max_steps),
+        input_hash=input_hash("relax", cluster, level, fmax=fmax, max_steps=max_steps, **settings),
         cluster=relaxed,
         level=level,
         level_text=level.text,
         level_description=level.description,
-        energy=energies[-1],
+        energy=state.energy,
         converged=converged,
-        n_force_calls=len(energies),
-        max_force=max_forces[-1],
+        n_force_calls=state.n_calls,
+        max_force=max_force,
         fmax=fmax,
-        energies=energies,
-        max_forces=max_forces,
+        energies=state.energies,
+        max_forces=state.max_forces,
+        fixed=frozen,
         extrapolation=[] if extrapolation is None else np.round(extrapolation, 2).tolist(),
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
+
+
+def fixed_atoms(cluster: Cluster, fixed: Fixed) -> list[int]:
+    """Return the indices of atoms that do not move, ascending.
+
+    Raises
+    ------
+    InputError
+        If an index is out of range, no atom would be free, or there is no core to fix.
+    """
+    if fixed is None:
+        return []
+    if isinstance(fixed, str):
+        if fixed != "core":
+            raise InputError(f"fixed must be atom indices or 'core', not {fixed!r}")
+        roles = topology(cluster).roles
+        fixed = [i for i, role in enumerate(roles) if role in (Role.CORE_ANION, Role.CORE_CATION)]
+        if not fixed:
+            raise InputError(f"{cluster.name or cluster.formula} has no core to fix: give atom indices")
+    wrong = [i for i in fixed if i not in range(len(cluster))]
+    if wrong:
+        raise InputError(f"fixed atom {wrong[0]} does not exist: indices are 0 to {len(cluster) - 1}")
+    if len(set(fixed)) == len(cluster):
+        raise InputError(f"all {len(cluster)} atoms are fixed: at least one must be free to move")
+    return sorted({int(i) for i in fixed})
+
+
+def _minimise(
+    cluster: Cluster, level: Level, frozen: list[int], fmax: float, max_steps: int, path: Path | None
+) -> tuple[State, float]:
+    """Minimise on the surfaces of a level one after the other; return the largest force, too."""
+    surfaces = level.surfaces(cluster)
+    fingerprint = input_hash("state", cluster, level, fixed=frozen)
+    minimiser = Minimiser(surfaces[0], cluster.numbers, frozen)
+    if path is not None and path.exists():
+        state, stage, anchor = load(path, fingerprint)
+        minimiser.surface = surfaces[stage]
+        minimiser.surface.anchor = anchor
+    else:
+        state, stage = minimiser.start(cluster.positions), 0
+    saved = time.monotonic()
+    last = len(surfaces) - 1
+    while state.n_calls <= max_steps:
+        if minimiser.max_force(state.forces) >= (fmax if stage == last else max(fmax, SEARCH_FMAX)):
+            minimiser.step(state)
+        elif stage < last:
+            stage += 1
+            minimiser.evaluate_again(state, surfaces[stage])
+        else:
+            break
+        if path is not None and time.monotonic() - saved > SAVE_INTERVAL_S:
+            save(path, state, stage, minimiser.surface.anchor, fingerprint)
+            saved = time.monotonic()
+    if path is not None:
+        save(path, state, stage, minimiser.surface.anchor, fingerprint)
+    if stage < last:
+        minimiser.evaluate_again(state, surfaces[last])
+    return state, minimiser.max_force(state.forces)
 
 
 def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) -> list[str]:

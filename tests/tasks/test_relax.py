@@ -8,7 +8,7 @@ from mscflow.builder import build, precursor
 from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
 from mscflow.levels.registry import shipped_models
-from mscflow.tasks.relax import bond_changes, relax
+from mscflow.tasks.relax import bond_changes, fixed_atoms, relax
 from mscflow.topology import topology
 
 LEVELS = ["gfn2-xtb", "mace:msc-small"]
@@ -98,6 +98,52 @@ def test_broken_bonds_and_lost_ligands_are_noticed():
     gone = cluster.positions.copy()
     gone[-4:] += 8.0 * gone[-2] / np.linalg.norm(gone[-2])
     assert bond_changes(cluster, cluster.replace(positions=gone)) == ["1 ligand(s) left the cluster"]
+
+
+def test_a_resumed_relaxation_is_the_uninterrupted_one(tmp_path):
+    start, state = build("In4P"), tmp_path / "state.npz"
+    whole = relax(start, fmax=0.05)
+    for max_steps in (20, 45):
+        part = relax(start, fmax=0.05, max_steps=max_steps, state_file=state)
+        assert not part.converged
+    resumed = relax(start, fmax=0.05, state_file=state)
+    assert resumed.model_dump(exclude={"wall_time_s"}) == whole.model_dump(exclude={"wall_time_s"})
+    again = relax(start, fmax=0.05, state_file=state)
+    assert again.energies == whole.energies  # nothing is left to do
+    with pytest.raises(InputError, match="belongs to another relaxation"):
+        relax(start, fmax=0.05, fixed=[0], state_file=state)
+
+
+def test_fixed_atoms_stay_and_the_others_relax():
+    start = build("In4P")
+    fixed = [i for i, symbol in enumerate(start.symbols) if symbol in ("In", "P")]
+    result = relax(start, fmax=0.05, fixed=fixed)
+    assert result.converged
+    assert result.fixed == fixed
+    np.testing.assert_array_equal(result.cluster.positions[fixed], start.positions[fixed])
+    atoms = result.cluster.to_ase()
+    atoms.calc = MACE().calculator(result.cluster)
+    largest = np.linalg.norm(atoms.get_forces(), axis=1)
+    assert np.delete(largest, fixed).max() < 0.05
+    assert largest[fixed].max() > 0.05  # what holds them is felt
+    assert result.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+
+
+def test_the_core_can_be_fixed():
+    start = build("In4P")
+    graph = topology(start)
+    assert fixed_atoms(start, "core") == list(graph.core_anions)
+    with pytest.raises(InputError, match="no core to fix"):
+        fixed_atoms(precursor("Zn2+"), "core")
+
+
+@pytest.mark.parametrize(
+    ("fixed", "message"),
+    [([99], "fixed atom 99 does not exist"), (range(9), "all 9 atoms are fixed"), ("shell", "or 'core'")],
+)
+def test_fixed_atoms_must_exist_and_leave_some_free(fixed, message):
+    with pytest.raises(InputError, match=message):
+        fixed_atoms(precursor("Zn2+"), fixed)
 
 
 @pytest.mark.parametrize("fmax", [0.0, -1.0, float("nan")])

@@ -1,0 +1,236 @@
+"""Minimisation by L-BFGS in which the unknown part of the curvature is a model Hessian, not a number.
+
+Ligand shells are soft motions of stiff bonds. A model of the stiff part (`mscflow.optimize.model_hessian`)
+leaves the quasi-Newton updates the little that chemistry does not tell (a preconditioner; Packwood et al., J.
+Chem. Phys. 2016, 144, 164109). Steps are limited by a trust radius that follows how well the quadratic model
+predicted the energy; there is no line search, so that every force call is a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.sparse.linalg import SuperLU, splu
+
+from mscflow.errors import CalculationError
+from mscflow.optimize.model_hessian import model_hessian
+from mscflow.optimize.surface import Surface
+
+MEMORY = 60
+"""Steps remembered."""
+
+FORGET = 20
+"""Oldest steps dropped together when the memory is full."""
+
+FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 0.005, 0.2
+"""Largest displacement of an atom in a step / Å: in the first step, at least, at most."""
+
+STALE = 0.5
+"""Displacement of an atom after which the model Hessian is made anew / Å."""
+
+LEAST_CURVATURE = 1e-3
+"""Steps along which the curvature was less teach nothing about a minimum / eV/Å²."""
+
+ENERGY_NOISE = 2e-4
+"""Energy differences below this are not judged / eV."""
+
+
+@dataclass
+class Memory:
+    """Steps s, changes of the gradient y, and z = M⁻¹ y for the model Hessian M, oldest first."""
+
+    s: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+
+    @classmethod
+    def empty(cls, n: int) -> Memory:
+        """Return a memory of no steps in n coordinates."""
+        return cls(*(np.empty((0, n)) for _ in range(3)))
+
+    def add(self, s: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
+        """Remember a step."""
+        start = FORGET if len(self.s) >= MEMORY else 0
+        self.s = np.concatenate([self.s[start:], s[None]])
+        self.y = np.concatenate([self.y[start:], y[None]])
+        self.z = np.concatenate([self.z[start:], z[None]])
+
+    def apply(self, gradient: np.ndarray, solved: np.ndarray) -> np.ndarray:
+        """Return the inverse Hessian times the gradient.
+
+        The compact form of the BFGS inverse (Byrd, Nocedal & Schnabel, Math. Program. 1994, 63, 129, eq. 3.1)
+        with M⁻¹ as the initial one.
+
+        Parameters
+        ----------
+        gradient
+            The vector g / eV/Å.
+        solved
+            M⁻¹ g / Å.
+        """
+        if not len(self.s):
+            return solved
+        upper = np.triu(self.s @ self.y.T)
+        along = solve_triangular(upper, self.s @ gradient)
+        inner = np.diag(upper) * along + self.y @ (self.z.T @ along) - self.z @ gradient
+        return solved + self.s.T @ solve_triangular(upper, inner, trans=1) - self.z.T @ along
+
+
+@dataclass
+class State:
+    """A minimisation between two force calls.
+
+    Parameters
+    ----------
+    positions
+        Best coordinates so far / Å, shape (n_atoms, 3).
+    energy
+        Their energy / eV.
+    forces
+        Their forces / eV/Å, shape (n_atoms, 3).
+    modelled_at
+        Coordinates at which the model Hessian was made / Å.
+    solved
+        M⁻¹ times the gradient of the free atoms / Å.
+    radius
+        Trust radius / Å.
+    memory
+        Steps remembered.
+    energies, max_forces
+        Energy / eV and largest force on a free atom / eV/Å of every force call.
+    """
+
+    positions: np.ndarray
+    energy: float
+    forces: np.ndarray
+    modelled_at: np.ndarray
+    solved: np.ndarray
+    radius: float
+    memory: Memory
+    energies: list[float] = field(default_factory=list)
+    max_forces: list[float] = field(default_factory=list)
+
+    @property
+    def n_calls(self) -> int:
+        """Number of force calls so far."""
+        return len(self.energies)
+
+
+class Minimiser:
+    """Minimises an energy over the coordinates of the atoms that are free.
+
+    Parameters
+    ----------
+    surface
+        Energy and forces.
+    numbers
+        Atomic numbers, shape (n_atoms,).
+    fixed
+        Indices of atoms that do not move.
+    """
+
+    def __init__(self, surface: Surface, numbers: np.ndarray, fixed: Sequence[int] = ()) -> None:
+        self.surface = surface
+        self.numbers = numbers
+        self.free = np.setdiff1d(np.arange(len(numbers)), np.asarray(fixed, dtype=int))
+        self._coordinates = (3 * self.free[:, None] + np.arange(3)).ravel()
+        self._factor: tuple[np.ndarray, SuperLU] | None = None
+
+    def start(self, positions: np.ndarray) -> State:
+        """Return the state after the first force call."""
+        energy, forces = self._call(positions, 1)
+        state = State(
+            positions=positions.copy(),
+            energy=energy,
+            forces=forces,
+            modelled_at=positions.copy(),
+            solved=np.empty(0),
+            radius=FIRST_RADIUS,
+            memory=Memory.empty(len(self._coordinates)),
+            energies=[energy],
+            max_forces=[self.max_force(forces)],
+        )
+        state.solved = self._solve(state, -self._free(forces))
+        return state
+
+    def evaluate_again(self, state: State, surface: Surface) -> None:
+        """Go on with another surface, e.g. the same in higher precision, keeping what was learnt."""
+        self.surface = surface
+        state.energy, state.forces = self._call(state.positions, state.n_calls + 1)
+        state.solved = self._solve(state, -self._free(state.forces))
+        state.energies.append(state.energy)
+        state.max_forces.append(self.max_force(state.forces))
+
+    def max_force(self, forces: np.ndarray) -> float:
+        """Return the largest force on a free atom / eV/Å."""
+        return float(np.linalg.norm(forces[self.free], axis=1).max())
+
+    def step(self, state: State) -> None:
+        """Do one force call and change the state; the positions stay where they are if the energy rose."""
+        gradient = -self._free(state.forces)
+        move = -state.memory.apply(gradient, state.solved)
+        if gradient @ move >= 0:
+            state.memory = Memory.empty(len(move))
+            move = -state.solved
+        longest = float(np.linalg.norm(move.reshape(-1, 3), axis=1).max())
+        fraction = min(1.0, state.radius / longest)
+        move *= fraction
+        expected = float(gradient @ move) * (1 - 0.5 * fraction)
+        trial = state.positions.copy()
+        trial[self.free] += move.reshape(-1, 3)
+        energy, forces = self._call(trial, state.n_calls + 1)
+        state.energies.append(energy)
+        state.max_forces.append(self.max_force(forces))
+        change = -self._free(forces) - gradient
+        solved = self._solve(state, gradient + change)
+        if change @ move > LEAST_CURVATURE * (move @ move):
+            state.memory.add(move, change, solved - state.solved)
+        judged = abs(expected) > ENERGY_NOISE
+        quality = (energy - state.energy) / expected if judged else 1.0
+        state.radius = _next_radius(state.radius, quality, fraction, fraction * longest)
+        if energy > state.energy + ENERGY_NOISE:
+            return
+        state.positions, state.energy, state.forces, state.solved = trial, energy, forces, solved
+        if np.linalg.norm(trial - state.modelled_at, axis=1).max() > STALE:
+            self._renew(state)
+
+    def _renew(self, state: State) -> None:
+        state.modelled_at = state.positions.copy()
+        state.solved = self._solve(state, -self._free(state.forces))
+        if len(state.memory.y):
+            state.memory.z = np.ascontiguousarray(self._solve(state, state.memory.y.T).T)
+
+    def _solve(self, state: State, vectors: np.ndarray) -> np.ndarray:
+        """Return M⁻¹ times vectors; the factors of M are kept as long as the state uses the same M."""
+        if self._factor is None or self._factor[0] is not state.modelled_at:
+            hessian = model_hessian(state.modelled_at, self.numbers)
+            if len(self.free) < len(self.numbers):
+                hessian = hessian[self._coordinates][:, self._coordinates].tocsc()
+            options = {"SymmetricMode": True}
+            factor = splu(hessian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+            self._factor = state.modelled_at, factor
+        return self._factor[1].solve(vectors)
+
+    def _call(self, positions: np.ndarray, n_call: int) -> tuple[float, np.ndarray]:
+        energy, forces = self.surface(positions)
+        if not np.isfinite(energy) or not np.isfinite(forces).all():
+            raise CalculationError(
+                f"energy {energy} eV and largest force {np.abs(forces).max()} eV/Å in force call {n_call}: "
+                "check the start structure"
+            )
+        return float(energy), forces
+
+    def _free(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors[self.free].ravel()
+
+
+def _next_radius(radius: float, quality: float, fraction: float, longest: float) -> float:
+    """Return the trust radius after a step whose energy changed by `quality` of what was expected."""
+    if quality < 0.25:
+        radius = 0.5 * min(radius, longest)
+    elif quality > 0.6 and fraction < 1.0:
+        radius *= 1.6
+    return float(np.clip(radius, SMALLEST_RADIUS, LARGEST_RADIUS))

@@ -1,0 +1,75 @@
+"""States of minimisations on disk, so that an interrupted one goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from mscflow.errors import InputError
+from mscflow.optimize.lbfgs import Memory, State
+
+
+def save(path: Path, state: State, stage: int, anchor: np.ndarray | None, fingerprint: str) -> None:
+    """Write a state to a file; the file is whole at any time.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    state
+        The state.
+    stage
+        Number of the surface in use, where a minimisation uses several one after the other.
+    anchor
+        See `mscflow.optimize.surface.Surface`.
+    fingerprint
+        Identifies the minimisation that may go on from here.
+    """
+    content = asdict(state)
+    memory = content.pop("memory")
+    arrays = {**content, **{f"memory_{name}": array for name, array in memory.items()}}
+    arrays.update(stage=stage, fingerprint=fingerprint)
+    if anchor is not None:
+        arrays["anchor"] = anchor
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as stream:
+        np.savez(stream, **arrays)
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(stream.name).replace(path)
+
+
+def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
+    """Return state, stage and anchor from a file.
+
+    Raises
+    ------
+    InputError
+        If the file is not a state, or one of another minimisation.
+    """
+    try:
+        with np.load(path) as archive:
+            arrays = dict(archive)
+    except (OSError, ValueError, zipfile.BadZipFile) as err:
+        raise InputError(f"{path} is not a state of a relaxation: delete it, or name another file") from err
+    if str(arrays.pop("fingerprint", "")) != fingerprint:
+        raise InputError(
+            f"{path} belongs to another relaxation (structure, level or fixed atoms differ): "
+            "delete it, or name another file"
+        )
+    stage, anchor = int(arrays.pop("stage")), arrays.pop("anchor", None)
+    memory = Memory(*(arrays.pop(f"memory_{name}") for name in ("s", "y", "z")))
+    state = State(
+        memory=memory,
+        energy=float(arrays.pop("energy")),
+        radius=float(arrays.pop("radius")),
+        energies=arrays.pop("energies").tolist(),
+        max_forces=arrays.pop("max_forces").tolist(),
+        **arrays,
+    )
+    return state, stage, anchor

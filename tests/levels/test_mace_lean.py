@@ -1,0 +1,197 @@
+"""The lean evaluation is the model of mace-torch, to round-off in double precision."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from mscflow.builder import build, precursor
+from mscflow.levels import MACE
+from mscflow.levels.mace_lean import SKIN, LeanMACE
+from mscflow.levels.mace_tables import UnsupportedModelError, evaluate_monomials, monomial_slopes, tables
+from mscflow.levels.neighbours import neighbour_grid
+from mscflow.levels.surface import LeanSurface
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MACE().calculator(precursor("Zn2+")).models[0]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    return build("In4P")
+
+
+def reference(cluster, positions):
+    atoms = cluster.to_ase()
+    atoms.positions = positions
+    atoms.calc = MACE().calculator(cluster)
+    return atoms.get_potential_energy(), atoms.get_forces()
+
+
+@pytest.mark.parametrize(("dtype", "energy", "force"), [("float64", 1e-6, 1e-6), ("float32", 2e-3, 2e-3)])
+def test_energy_and_forces_are_those_of_the_calculator(model, cluster, dtype, energy, force):
+    evaluator = LeanMACE(model, [cluster.numbers], dtype)
+    rng = np.random.default_rng(0)
+    for scale in (0.0, 0.05, 0.3):  # the last one moves atoms beyond the skin
+        positions = cluster.positions + rng.normal(scale=scale, size=cluster.positions.shape)
+        energies, forces = evaluator(positions)
+        expected_energy, expected_forces = reference(cluster, positions)
+        assert np.abs(expected_forces).max() > 1.0
+        assert energies[0] == pytest.approx(expected_energy, abs=energy)
+        np.testing.assert_allclose(forces, expected_forces, atol=force, rtol=force)
+
+
+def untrained(**changes):
+    """Return a model with random weights, as mace-torch makes it."""
+    import torch
+    from e3nn import o3
+    from mace.modules import ScaleShiftMACE, gate_dict, interaction_classes
+
+    settings = {
+        "r_max": 4.5,
+        "num_bessel": 8,
+        "num_polynomial_cutoff": 5,
+        "max_ell": 2,
+        "interaction_cls": interaction_classes["RealAgnosticResidualInteractionBlock"],
+        "interaction_cls_first": interaction_classes["RealAgnosticInteractionBlock"],
+        "num_interactions": 2,
+        "num_elements": 4,
+        "hidden_irreps": o3.Irreps("16x0e"),
+        "MLP_irreps": o3.Irreps("8x0e"),
+        "atomic_energies": np.array([-13.0, -150.0, -430.0, -90.0]),
+        "avg_num_neighbors": 9.0,
+        "atomic_numbers": [1, 6, 8, 30],
+        "correlation": 2,
+        "gate": gate_dict["silu"],
+        "atomic_inter_scale": 1.7,
+        "atomic_inter_shift": 0.3,
+    }
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    try:
+        return ScaleShiftMACE(**{**settings, **changes})
+    finally:
+        torch.set_default_dtype(before)
+
+
+def through_mace_torch(model, cluster, positions):
+    import torch
+    from mace import data
+    from mace.tools import AtomicNumberTable
+    from mace.tools.torch_geometric import Batch
+
+    atoms = cluster.to_ase()
+    atoms.positions = positions
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        table = AtomicNumberTable([int(z) for z in model.atomic_numbers])
+        graph = data.AtomicData.from_config(
+            data.config_from_atoms(atoms), z_table=table, cutoff=float(model.r_max), heads=["Default"]
+        )
+        out = model(Batch.from_data_list([graph]).to_dict())
+    finally:
+        torch.set_default_dtype(before)
+    return out["energy"].item(), out["forces"].detach().numpy()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pair_repulsion": True},
+        {"max_ell": 3, "correlation": 3},
+        {"max_ell": 1, "correlation": 1, "num_interactions": 3},
+        {"residual_first": True, "distance": 4.0},
+    ],
+    ids=["repulsion", "degree 3, correlation 3", "three layers", "residual first layer"],
+)
+def test_other_networks_are_evaluated_as_by_mace_torch(changes):
+    from mace.modules import interaction_classes
+
+    if changes.pop("residual_first", False):
+        changes["interaction_cls_first"] = interaction_classes["RealAgnosticResidualInteractionBlock"]
+        changes["r_max"] = changes.pop("distance")
+    network, cluster = untrained(**changes), precursor("Zn2+")
+    positions = cluster.positions + np.random.default_rng(8).normal(scale=0.1, size=cluster.positions.shape)
+    expected_energy, expected_forces = through_mace_torch(network, cluster, positions)
+    energies, forces = LeanMACE(network, [cluster.numbers], "float64")(positions)
+    assert np.abs(expected_forces).max() > 0.01
+    assert energies[0] == pytest.approx(expected_energy, abs=1e-6)
+    np.testing.assert_allclose(forces, expected_forces, atol=1e-6)
+
+
+def test_networks_with_vectors_are_left_to_mace_torch():
+    from e3nn import o3
+
+    with pytest.raises(UnsupportedModelError, match="not scalars"):
+        tables(untrained(hidden_irreps=o3.Irreps("8x0e+8x1o")), 1e-7)
+
+
+def test_several_clusters_in_one_call_do_not_feel_each_other(model, cluster):
+    others = [cluster, precursor("Zn2+"), precursor("In3+")]
+    together = LeanMACE(model, [c.numbers for c in others], "float64")
+    energies, forces = together(np.concatenate([c.positions for c in others]))
+    start = 0
+    for n, other in enumerate(others):
+        energy, force = LeanMACE(model, [other.numbers], "float64")(other.positions)
+        assert energies[n] == pytest.approx(energy[0], abs=1e-8)
+        np.testing.assert_allclose(forces[start : start + len(other)], force, atol=1e-8)
+        start += len(other)
+
+
+def test_energy_does_not_depend_on_orientation_place_or_order(model, cluster):
+    order = np.random.default_rng(1).permutation(len(cluster))
+    turn = Rotation.random(random_state=2).as_matrix()
+    energy, forces = LeanMACE(model, [cluster.numbers], "float64")(cluster.positions)
+    moved = (cluster.positions @ turn.T + 7.0)[order]
+    there, forces_there = LeanMACE(model, [cluster.numbers[order]], "float64")(moved)
+    assert there[0] == pytest.approx(energy[0], abs=1e-6)
+    np.testing.assert_allclose(forces_there, (forces @ turn.T)[order], atol=1e-6)
+
+
+def test_forces_are_the_gradient_of_the_energy(model, cluster):
+    evaluator = LeanMACE(model, [cluster.numbers], "float64")
+    forces = evaluator(cluster.positions)[1]
+    direction = np.random.default_rng(5).normal(size=forces.shape)
+    step = 1e-4
+    plus, minus = (evaluator(cluster.positions + sign * step * direction)[0][0] for sign in (1, -1))
+    assert (plus - minus) / (2 * step) == pytest.approx(-(forces * direction).sum(), abs=1e-4)
+
+
+def test_the_anchor_makes_a_second_evaluator_repeat_the_digits(model, cluster):
+    first, second = (LeanSurface(LeanMACE(model, [cluster.numbers], "float32")) for _ in range(2))
+    moved = cluster.positions + np.random.default_rng(6).normal(scale=0.02, size=cluster.positions.shape)
+    first(cluster.positions)
+    second.anchor = first.anchor
+    np.testing.assert_array_equal(first.anchor, cluster.positions)
+    assert first(moved)[0] == second(moved)[0]
+    np.testing.assert_array_equal(first(moved)[1], second(moved)[1])
+
+
+def test_neighbours_are_all_pairs_within_cutoff_and_skin(cluster):
+    positions = cluster.positions
+    grid = neighbour_grid(positions, 5.0, SKIN)
+    distance = np.linalg.norm(positions[:, None] - positions, axis=2)
+    expected = {(i, j) for i, j in np.argwhere(distance < 5.0 + SKIN) if i < j}
+    assert {tuple(pair) for pair in grid.pairs} == expected
+    width = grid.neighbour.shape[1]
+    for (i, j), (at_i, at_j) in zip(grid.pairs, grid.slots, strict=True):
+        assert (at_i // width, at_j // width) == (i, j)
+        assert (grid.neighbour.flat[at_i], grid.neighbour.flat[at_j]) == (j, i)
+    assert (grid.pair < len(grid.pairs)).sum() == 2 * len(grid.pairs)
+    nudged = positions.copy()
+    nudged[0, 0] += 0.4 * SKIN
+    assert grid.is_valid(nudged)
+    nudged[0, 0] += 0.2 * SKIN
+    assert not grid.is_valid(nudged)
+
+
+def test_slopes_of_monomials_are_their_derivatives():
+    unit = np.random.default_rng(7).normal(size=(5, 3))
+    step = 1e-6
+    for axis, slope in enumerate(monomial_slopes(4)):
+        shift = step * np.eye(3)[axis]
+        difference = (evaluate_monomials(unit + shift, 4) - evaluate_monomials(unit - shift, 4)) / (2 * step)
+        np.testing.assert_allclose(evaluate_monomials(unit, 4) @ slope, difference, atol=1e-6)
