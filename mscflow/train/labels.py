@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -142,11 +143,25 @@ def parallel(
     """
     directory.mkdir(parents=True, exist_ok=True)
     todo = [task for task in tasks if not label_file(directory, task[1]).exists()]
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with _one_thread(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
         futures = {pool.submit(_write, make, task, label_file(directory, task[1])): task[1] for task in todo}
         for n, future in enumerate(as_completed(futures), start=1):
             print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let processes that start meanwhile use one core each."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path) -> int:
