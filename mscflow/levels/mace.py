@@ -147,7 +147,7 @@ class MACE(Level):
         path = require_known_file(self.model, self.trusted_sha256)
         precisions: list[Precision] = ["float32"] if self.dtype == "float32" else ["float32", "float64"]
         try:
-            model = _load(path, file_checksum(path), "float64").models[0]
+            model = load_network(path, file_checksum(path), "float64")
             return [LeanSurface(LeanMACE(model, [cluster.numbers], dtype)) for dtype in precisions]
         except UnsupportedModelError:
             levels = [self.model_copy(update={"dtype": dtype}) for dtype in precisions]
