@@ -1,9 +1,11 @@
 """A campaign file is checked before anything runs; every refusal is one line that says what is right."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from mscflow.analysis.binding import binding_modes
 from mscflow.campaign import load_campaign, parse_campaign
 from mscflow.errors import InputError
 
@@ -72,3 +74,26 @@ def test_levels_that_cannot_represent_the_cluster_are_refused(tmp_path):
     campaign = parse_campaign("name: x\nstructure: {file: he.xyz}\nrelax: {level: 'mace:msc-small'}\n")
     with pytest.raises(InputError, match="was not trained on He"):
         campaign.require(campaign.cluster(tmp_path))
+
+
+CAMPAIGNS = [path for path in sorted(Path("inputs").glob("*.yaml")) if not path.stem.startswith("train")]
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.stem)
+def test_every_campaign_dry_runs_with_its_jobs_and_their_cost(path, capsys, monkeypatch):
+    from mscflow.cli import main
+
+    monkeypatch.setattr("sys.argv", ["mscflow", "run", str(path), "--dry-run", "--json"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0
+    jobs = json.loads(capsys.readouterr().out)
+    assert jobs[0]["job"].startswith("structure")
+    relax = next(job for job in jobs if job["job"].startswith("relax"))
+    assert relax["estimated time / s"] > 0
+
+
+def test_a_campaign_steers_binding_modes():
+    text = "name: x\nstructure: {build: In26P13, ligand: formate, modes: {chelating: 12}}\n"
+    modes = [mode.mode.split()[0] for mode in binding_modes(parse_campaign(text).cluster())]
+    assert modes.count("chelating") == 12

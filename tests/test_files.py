@@ -267,13 +267,15 @@ def corpus() -> dict[str, str]:
     }
 
 
-def mutated(text: str, rng: random.Random) -> str:
-    """Delete, insert, replace, double and cut, a few times."""
+def mutated(text: str, rng: random.Random) -> bytes:
+    """Delete, insert, replace, double and cut, a few times; then spoil what only bytes show."""
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(text) + 1)
         to = min(len(text), at + rng.randint(1, 30))
         lines = text.splitlines(keepends=True)
-        choice = rng.randrange(6)
+        n = rng.randrange(len(lines)) if lines else 0
+        words = lines[n].split() if lines else []
+        choice = rng.randrange(12)
         if choice == 0:
             text = text[:at] + text[to:]
         elif choice == 1:
@@ -281,24 +283,66 @@ def mutated(text: str, rng: random.Random) -> str:
         elif choice == 2:
             text = text[:at] + rng.choice(CHARS) + text[at + 1 :]
         elif choice == 3 and lines:
-            n = rng.randrange(len(lines))
             text = "".join([*lines[:n], lines[n], *lines[n:]])
         elif choice == 4 and lines:
-            n = rng.randrange(len(lines))
             text = "".join(lines[:n] + lines[n + 1 :])
+        elif choice == 5 and words:  # a word out of range, or no number
+            words[rng.randrange(len(words))] = rng.choice(WORDS)
+            text = "".join([*lines[:n], " ".join(words) + "\n", *lines[n + 1 :]])
+        elif choice == 6 and len(words) > 1:  # columns in another order
+            rng.shuffle(words)
+            text = "".join([*lines[:n], " ".join(words) + "\n", *lines[n + 1 :]])
+        elif choice == 7:
+            text = text.replace("\n", "\r\n")
+        elif choice == 8:
+            text = text.replace("E", "D").replace(".", rng.choice((",", ".")))
+        elif choice == 9:
+            text = text + text
+        elif choice == 10 and lines:
+            text = "".join([*lines[:n], "\n", *lines[n:]])
         else:
             text = text[:at]
-    return text
+    content = text.encode("utf-8", "surrogatepass")
+    spoil = rng.randrange(20)
+    if spoil == 0:
+        return rng.randbytes(len(content))
+    if spoil == 1:
+        return text.encode("utf-16", "surrogatepass")
+    return b"\xef\xbb\xbf" + content if spoil == 2 else content
 
 
-def test_three_hundred_broken_files_are_read_or_refused_in_one_line(tmp_path):
-    rng = random.Random(7)
-    outcomes = {"read": 0, "mended": 0, "refused": 0}
+WORDS = (
+    "1e400",
+    "-1e30",
+    "1.0D+01",
+    "nan",
+    "-inf",
+    "0",
+    "-1",
+    "99999999999",
+    "Qq",
+    "X",
+    "None",
+    "1/2",
+    "*****",
+)
+
+
+def broken_files(directory: Path, n: int, seed: int):
+    """Yield paths of broken files of every format in turn."""
+    rng = random.Random(seed)
     originals = list(corpus().items())
-    for n in range(350):
-        suffix, text = originals[n % len(originals)]
-        path = tmp_path / f"broken-{n}{suffix}"
-        path.write_bytes(mutated(text, rng).encode("utf-8", "surrogatepass"))
+    for k in range(n):
+        suffix, text = originals[k % len(originals)]
+        path = directory / f"broken-{k}{suffix}"
+        path.write_bytes(mutated(text, rng))
+        yield path
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_three_hundred_broken_files_are_read_or_refused_in_one_line(tmp_path, seed):
+    outcomes = {"read": 0, "mended": 0, "refused": 0}
+    for path in broken_files(tmp_path, 350, seed):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -310,12 +354,34 @@ def test_three_hundred_broken_files_are_read_or_refused_in_one_line(tmp_path):
                 message = ""
         if message:
             assert str(path) in message
-            assert "\n" not in message
+            assert len(message.splitlines()) == 1
+            assert len(message) < 500
             continue
         mended = [w for w in caught if issubclass(w.category, RepairWarning)]
         assert bool(mended) == ("repairs" in cluster.provenance)
+        assert np.isfinite(cluster.positions).all()
+        topology(cluster)
         outcomes["mended" if mended else "read"] += 1
     assert min(outcomes.values()) > 5, outcomes
+
+
+def test_the_command_line_refuses_broken_files_in_one_line_with_exit_code_2(tmp_path, capsys, monkeypatch):
+    from mscflow.cli import main
+
+    codes = []
+    for path in broken_files(tmp_path, 35, seed=9):
+        monkeypatch.setattr("sys.argv", ["mscflow", "analyze", str(path)])
+        with pytest.raises(SystemExit) as stopped, warnings.catch_warnings():
+            main()
+        codes.append(stopped.value.code)
+        lines = capsys.readouterr().err.strip().splitlines()
+        errors = [line for line in lines if not line.startswith("warning: ")]
+        if codes[-1] == 2:
+            assert len(errors) == 1
+            assert errors[0].startswith(f"mscflow: {path}: ")
+        else:
+            assert errors == []
+    assert set(codes) == {0, 2}
 
 
 REFERENCE = Path(os.environ.get("MSCFLOW_REFERENCE_DATA", Path(__file__).parents[2] / "shared" / "data"))

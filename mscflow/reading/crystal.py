@@ -30,6 +30,10 @@ DISORDERED = 0.75
 """Two atoms nearer than this / Å, one of them not fully occupied, are alternatives."""
 
 
+THINNEST = 2.0
+"""Smallest distance / Å of opposite faces of a cell that can hold a molecule."""
+
+
 @dataclass
 class Crystal:
     """One periodic structure, or what was chosen from it.
@@ -186,6 +190,8 @@ def _bonds(crystal: Crystal) -> dict[int, list[tuple[int, tuple[int, int, int]]]
     radii = np.array([covalent_radius(s) for s in crystal.symbols])
     reach = 2 * DATIVE_BOND_FACTOR * radii.max()
     spacing = 1 / np.linalg.norm(inverse, axis=0)
+    if spacing.min() < THINNEST:
+        raise InputError(f"the cell is {spacing.min():.3g} Å thin, at least {THINNEST} Å are needed")
     repeats = [range(-int(np.ceil(reach / d)), int(np.ceil(reach / d)) + 1) for d in spacing]
     shifts = np.array([(a, b, c) for a in repeats[0] for b in repeats[1] for c in repeats[2]])
     images = (crystal.positions[None] + (shifts @ crystal.cell)[:, None]).reshape(-1, 3)

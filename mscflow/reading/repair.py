@@ -23,8 +23,12 @@ def without_duplicates(
     Raises
     ------
     InputError
-        If different elements coincide, or equal ones are near without being the same atom.
+        If a coordinate is not finite, different elements coincide, or equal ones are near without being the
+        same atom.
     """
+    for i in np.flatnonzero(~np.isfinite(positions).all(axis=1)).tolist():
+        place = f"line {lines[i]}: " if lines else ""
+        raise InputError(f"{place}coordinates of atom {i} ({symbols[i]}) are not finite: {positions[i]}")
     gone: set[int] = set()
     for i, j in sorted(cKDTree(positions).query_pairs(TOO_NEAR)):
         distance = float(np.linalg.norm(positions[i] - positions[j]))

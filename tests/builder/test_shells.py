@@ -96,9 +96,8 @@ def test_modes_that_are_asked_for_are_there():
     assert modes["symmetric bridging"] + modes["asymmetric bridging"] == 27
 
 
-@pytest.mark.parametrize("name", ["In4P", "Cd14Se13"])
-def test_different_shells_are_different(name):
-    shells = build_different(name, 3)
+def test_different_shells_are_different():
+    shells = build_different("In4P", 3)
     assert len({arrangement(shell) for shell in shells}) == 3
     assert len({shell.provenance["seed"] for shell in shells}) == 3
 

@@ -90,6 +90,9 @@ def bad_input(tmp_path):
         "vibrate he.xyz": "is one atom: it has no vibrations",
         "build In4Q": "did you mean 'In4P'",
         "build In4P --ligand formiate": "did you mean 'formate'",
+        "build In26P13 --mode chelate=3": "unknown binding mode 'chelate': did you mean 'chelating'",
+        "build In26P13 --mode chelating": "a binding mode and a number are needed",
+        "build CuL --shells 2": "only 1 different arrangement",
         "build In4P -o no/such/dir.xyz": "cannot be written",
         "exchange he.xyz --ion Zn9+ --level gfn2-xtb": "unknown ion 'Zn9+'",
         "run none.yaml": "none.yaml: no such file",
@@ -145,6 +148,18 @@ def test_vibrate_prints_modes_and_whether_it_is_a_minimum(structure, tmp_path):
     assert "displacements" not in document
     text = mscflow("vibrate", tmp_path / "zn.xyz", "--level", "gfn2-xtb").stdout
     assert "0 imaginary modes; a minimum" in text
+
+
+def test_the_list_says_where_every_cluster_comes_from():
+    rows = json.loads(mscflow("list", "--json").stdout)["clusters"]
+    assert {"name", "formula", "atoms", "λ / nm", "family", "provenance", "source"} <= set(rows[0])
+    by_name = {row["name"]: row for row in rows}
+    assert "guess" in by_name["In26As18"]["provenance"]
+    assert "lattice" in by_name["Cd35Se20"]["provenance"]
+    assert "reference 29" in by_name["In37P20"]["source"]
+    table = mscflow("list", COLUMNS="200").stdout
+    assert "provenance" in table
+    assert "best guess" in table
 
 
 def test_unbalanced_charge_of_a_file_is_a_warning(structure, tmp_path):
