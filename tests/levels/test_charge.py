@@ -33,7 +33,7 @@ def test_every_charge_and_multiplicity_has_its_own_energy(charged):
     zinc = precursor("Zn2+")
     energies = [energy(charged, zinc.replace(charge=q, multiplicity=m)) for q, m in STATES]
     gaps = [abs(a - b) for i, a in enumerate(energies) for b in energies[:i]]
-    assert min(gaps) > 1e-6
+    assert min(gaps) > 1e-2
     assert not charged.require(zinc.replace(charge=1, multiplicity=2))
 
 
@@ -62,7 +62,8 @@ def test_charged_states_relax_in_different_ways(charged):
 
     cation = precursor("Zn2+").replace(charge=1, multiplicity=2)
     result = relax(cation, charged, max_steps=1)
-    assert result.energies[0] == pytest.approx(energy(charged, cation), abs=1e-8)
+    # a search may begin in single precision; the states themselves differ by more than 0.01 eV
+    assert result.energies[0] == pytest.approx(energy(charged, cation), abs=1e-4)
     assert result.cluster.charge == 1
 
 
