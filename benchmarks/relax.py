@@ -12,9 +12,9 @@ final energy relative to ours, and the ratio of wall times.
     python benchmarks/relax.py --quacc q/bin/python In4P
 
 quacc's recipe for machine-learned potentials reaches models through fairchem, matcalc or rootstock, not a
-MACE file; the row is what that recipe runs, ``Runner(atoms, calculator).run_opt`` with its defaults (BFGS).
-It runs in its own environment, ``python -m venv q && q/bin/pip install quacc mace-torch`` (imports and
-loading the model are not counted); without ``--quacc`` the row is left out.
+MACE file; the row is what that recipe runs, ``Runner(atoms, calculator).run_opt`` with its defaults (BFGS),
+in its own environment, ``python -m venv q && q/bin/pip install quacc mace-torch`` (imports and loading
+the model are not counted); without ``--quacc`` the row is left out.
 """
 
 from __future__ import annotations

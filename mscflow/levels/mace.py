@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from mscflow.chemistry import suggest
 from mscflow.errors import InputError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
+    from mscflow.levels.mace_tables import Tables
     from mscflow.optimize.surface import Surface
 
 Precision = Literal["float32", "float64"]
@@ -147,8 +150,8 @@ class MACE(Level):
         path = require_known_file(self.model, self.trusted_sha256)
         precisions: list[Precision] = ["float32"] if self.dtype == "float32" else ["float32", "float64"]
         try:
-            model = load_network(path, file_checksum(path), "float64")
-            return [LeanSurface(LeanMACE(model, [cluster.numbers], dtype)) for dtype in precisions]
+            model, found = _load_tables(path, file_checksum(path))
+            return [LeanSurface(LeanMACE(model, found, [cluster.numbers], dtype)) for dtype in precisions]
         except UnsupportedModelError:
             levels = [self.model_copy(update={"dtype": dtype}) for dtype in precisions]
             return [CalculatorSurface(cluster, level.calculator(cluster)) for level in levels]
@@ -168,3 +171,11 @@ class MACE(Level):
         return Estimate(
             n_atoms=n, memory_gib=0.6 + 5e-4 * n, time_s=time_s, route="machine-learned potential"
         )
+
+
+@lru_cache(maxsize=4)
+def _load_tables(path: Path, checksum: str) -> tuple[Any, Tables]:
+    from mscflow.levels.mace_tables import tables
+
+    model = load_network(path, checksum, "float64")
+    return model, tables(model)

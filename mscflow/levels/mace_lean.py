@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mscflow.levels.mace_tables import SHORTEST, Layer, monomial_slopes, monomials, tables
+from mscflow.levels.mace_tables import SHORTEST, Layer, Tables, monomial_slopes, monomials
 from mscflow.levels.neighbours import NeighbourGrid, neighbour_grid
 
 SKIN = 0.4
@@ -29,21 +29,17 @@ class LeanMACE:
     ----------
     model
         mace-torch's model in double precision.
+    found
+        Its tables.
     numbers
         Atomic numbers of each molecule.
     dtype
         ``"float32"`` or ``"float64"``; the energies of isolated atoms are added in double precision.
-
-    Raises
-    ------
-    UnsupportedModelError
-        If the model is not one that the tables describe.
     """
 
-    def __init__(self, model: Any, numbers: list[np.ndarray], dtype: str = "float32") -> None:
+    def __init__(self, model: Any, found: Tables, numbers: list[np.ndarray], dtype: str) -> None:
         import torch
 
-        found = tables(model, TOLERANCES[dtype])
         self.sizes = [len(z) for z in numbers]
         known = {int(z): n for n, z in enumerate(found.atomic_numbers)}
         elements = np.array([known[int(z)] for z in np.concatenate(numbers)])
@@ -57,9 +53,11 @@ class LeanMACE:
         self._tables = found
         self._model = model
         self._device, self._dtype = model.atomic_numbers.device, getattr(torch, dtype)
-        self._layers = [_LayerTensors(layer, elements, self._tensor) for layer in found.layers]
+        self._layers = [
+            _LayerTensors(layer, elements, TOLERANCES[dtype], self._tensor) for layer in found.layers
+        ]
         self._harmonics = _Harmonics(found.harmonics, self._tensor)
-        self._orders = self._tensor(np.arange(max(layer.radial.shape[1] for layer in found.layers)))
+        self._orders = self._tensor(np.arange(max(layer.n_terms for layer in self._layers)))
         self._grid: NeighbourGrid | None = None
 
     def __call__(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -238,11 +236,12 @@ class LeanMACE:
 class _LayerTensors:
     """A layer's tables as tensors, those that depend on elements spread over the atoms."""
 
-    def __init__(self, layer: Layer, elements: np.ndarray, tensor: Any) -> None:
+    def __init__(self, layer: Layer, elements: np.ndarray, tolerance: float, tensor: Any) -> None:
         self.senders = tensor(layer.senders)
-        self.radial = [tensor(r) for r in layer.radial]
-        self.n_terms = layer.radial.shape[1]
-        self.radial_slope = [tensor(r) for r in layer.radial_slope]
+        size = np.abs(layer.radial).max(axis=(0, 2))
+        self.n_terms = int(np.flatnonzero(size > tolerance * size.max())[-1]) + 1
+        self.radial = [tensor(series[: self.n_terms]) for series in layer.radial]
+        self.radial_slope = [tensor(series[: self.n_terms]) for series in layer.radial_slope]
         mixing = layer.mixing[0] if len(layer.mixing) == 1 else layer.mixing[elements].swapaxes(0, 1)
         self.mixing = [tensor(of_degree) for of_degree in mixing]
         self.linear_terms = tensor(layer.linear_terms[elements].transpose(1, 0, 2))

@@ -132,15 +132,13 @@ def require_supported(model: Any) -> None:
         raise UnsupportedModelError(", ".join(found))
 
 
-def tables(model: Any, tolerance: float) -> Tables:
+def tables(model: Any) -> Tables:
     """Return the tables of a mace-torch model in double precision.
 
     Parameters
     ----------
     model
         A ``ScaleShiftMACE`` in double precision.
-    tolerance
-        Size of the Chebyshev coefficients that are left out, relative to the largest.
 
     Raises
     ------
@@ -157,7 +155,7 @@ def tables(model: Any, tolerance: float) -> Tables:
         layers = []
         r_max = float(model.r_max)
         for n, (interaction, product) in enumerate(zip(model.interactions, model.products, strict=True)):
-            layers.append(_layer(model, interaction, product, feats if n == 0 else None, tolerance))
+            layers.append(_layer(model, interaction, product, feats if n == 0 else None))
         return Tables(
             atomic_numbers=model.atomic_numbers.cpu().numpy(),
             r_max=r_max,
@@ -239,7 +237,7 @@ def _harmonics(model: Any) -> np.ndarray:
     return found
 
 
-def _layer(model: Any, interaction: Any, product: Any, first: Any, tolerance: float) -> Layer:
+def _layer(model: Any, interaction: Any, product: Any, first: Any) -> Layer:
     import torch
 
     n_channels = product.linear.irreps_in.dim
@@ -262,7 +260,7 @@ def _layer(model: Any, interaction: Any, product: Any, first: Any, tolerance: fl
         ]
         mixing = mixing @ np.array(skips)
     polynomials, linear_terms = _polynomials(_contraction(product))
-    radial = _radial(model, interaction, n_channels, tolerance)
+    radial = _radial(model, interaction, n_channels)
     return Layer(
         senders=(up if first is None else first @ up).numpy(),
         radial=radial,
@@ -296,7 +294,7 @@ def _degree_matrix(module: Any, degree: int, n_channels: int, attrs: Any = None)
     return response[:, start : start + n_channels * width : width].numpy()
 
 
-def _radial(model: Any, interaction: Any, n_channels: int, tolerance: float) -> np.ndarray:
+def _radial(model: Any, interaction: Any, n_channels: int) -> np.ndarray:
     """Return Chebyshev coefficients on [SHORTEST, r_max] from values at Chebyshev nodes."""
     import torch
 
@@ -314,9 +312,7 @@ def _radial(model: Any, interaction: Any, n_channels: int, tolerance: float) -> 
     values = (values * constants[:, None]).numpy()
     series = 2.0 / N_NODES * np.cos(np.outer(np.arange(N_NODES), angle)) @ values.reshape(N_NODES, -1)
     series[0] /= 2
-    size = np.abs(series).max(axis=1)
-    n_terms = int(np.flatnonzero(size > tolerance * size.max())[-1]) + 1
-    return series[:n_terms].reshape(n_terms, n_degrees, n_channels).transpose(1, 0, 2)
+    return series.reshape(N_NODES, n_degrees, n_channels).transpose(1, 0, 2)
 
 
 def _slope(series: np.ndarray, scale: float) -> np.ndarray:
