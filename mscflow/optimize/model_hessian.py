@@ -69,7 +69,7 @@ def model_hessian(
     rows = [kind(edges, constants) for kind in (_stretches, _bends, _torsions, _pyramids)]
     blocks, strengths = [], []
     for atoms, derivatives, strength in rows:
-        columns = (3 * atoms[:, :, None] + np.arange(3)).reshape(len(atoms), -1)
+        columns = (3 * atoms[:, :, None] + np.arange(3)).reshape(len(atoms), 3 * atoms.shape[1])
         internal = np.repeat(np.arange(len(atoms)), columns.shape[1])
         blocks.append(
             coo_matrix((derivatives.ravel(), (internal, columns.ravel())), shape=(len(atoms), 3 * n)).tocsr()
