@@ -145,7 +145,8 @@ def _pyramids(edges: _Edges, constants: ForceConstants) -> Rows:
     outer, three, _ = _products(np.arange(len(one)), np.arange(len(one)) + 1, two + 1, end[number])
     one, two = one[outer], two[outer]
     degree = edges.degree[one] * edges.degree[two] * edges.degree[three]
-    keep = degree > constants.least
+    least_pair = degree / np.maximum(np.maximum(edges.degree[one], edges.degree[two]), edges.degree[three])
+    keep = np.minimum(degree, least_pair) > constants.least  # the order of the three must not matter
     legs = [leg[keep] for leg in (one, two, three)]
     units = [edges.vector[leg] / edges.length[leg, None] for leg in legs]
     at_ends = []
