@@ -149,9 +149,8 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "eval_interval": 2,
         "plot": False,
     }
-    flags = ["--pair_repulsion", "--ema", "--amsgrad", "--restart_latest"]
-    if _n_epochs(recipe, n_round) > network.stage_two:
-        flags.append("--swa")
+    # --swa also where stage two is not reached: a later round goes on from the optimizer's state
+    flags = ["--pair_repulsion", "--swa", "--ema", "--amsgrad", "--restart_latest"]
     return [f"--{key}={value}" for key, value in options.items()] + flags
 
 

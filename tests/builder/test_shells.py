@@ -176,7 +176,7 @@ def test_mixed_shells_replace_ligands_by_charge():
             ("In26P13", "formate", "left", 0, {"bridging": 39, "chelating": 39}),
             "78 ligands, there are 39",
         ),
-        (("In26P13", "formate", "left", 0, {"bridging": 0, "monodentate": 0}), "do not fit"),
+        (("In4P", "formate", "left", 1, {"chelating": 9}), "do not fit"),
         (("In26P13", "formate", "left", 0, {"chelate": 3}), "did you mean 'chelating'"),
         (("In26P13", "formate", "left", 0, {"bridging": -1}), "from 0 to 39"),
     ],

@@ -49,7 +49,7 @@ def test_labels_are_the_teachers(trained):
     atoms = frame.copy()
     atoms.calc = XTB().calculator(start.cluster)
     assert atoms.get_potential_energy() == pytest.approx(frame.info["REF_energy"], abs=1e-5)
-    np.testing.assert_allclose(atoms.get_forces(), frame.arrays["REF_forces"], atol=1e-4)
+    np.testing.assert_allclose(atoms.get_forces(), frame.arrays["REF_forces"], atol=5e-4)
 
 
 def test_the_model_has_learned_something(trained):
@@ -84,7 +84,7 @@ def test_thermal_copies_are_wider_when_hotter_and_follow_the_springs():
     cluster = build("ZnL2")
     assert np.linalg.eigvalsh(spring_hessian(cluster)).min() > 0
     rng = np.random.default_rng(0)
-    cold, hot = (np.array(thermal_copies(cluster, [t] * 40, rng)) for t in (100.0, 600.0))
+    cold, hot = (np.array(thermal_copies(cluster, [t] * 40, rng)) for t in (1.0, 6.0))
     spread = [float((copies - cluster.positions).std()) for copies in (cold, hot)]
     assert spread[1] / spread[0] == pytest.approx(np.sqrt(6), rel=0.15)
     carbon = cluster.symbols.index("C")
@@ -111,7 +111,7 @@ def test_squeezed_copies_push_whole_parts_together():
         assert moved.sum() <= 2 * max(len(ligand.atoms) for ligand in graph.ligands)
         nearer += bool(moved.any())
     assert nearer > 20
-    assert squeezed_copies(build("In4P").select([0]), 3, np.random.default_rng(0)) == []
+    assert squeezed_copies(build("In4P").select([0], charge=-3), 3, np.random.default_rng(0)) == []
 
 
 def test_a_second_call_repeats_nothing(trained):
