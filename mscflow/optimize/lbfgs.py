@@ -25,7 +25,7 @@ MEMORY = 60
 FORGET = 20
 """Oldest steps dropped together when the memory is full."""
 
-FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.2, 0.005, 0.3
+FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 0.005, 0.1
 """Largest displacement of an atom in a step / Å: in the first step, at least, at most."""
 
 STALE = 0.5

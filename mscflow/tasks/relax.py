@@ -127,7 +127,12 @@ def relax(
     converged = max_force < fmax
     if not converged:
         warnings.append(f"not converged: {max_force:.3f} eV/Å after {max_steps} steps, asked for {fmax}")
-    relaxed = cluster.replace(positions=state.positions)
+    try:
+        relaxed = cluster.replace(positions=state.positions)
+    except InputError as err:
+        raise CalculationError(
+            f"{level} lets {cluster.name or cluster.formula} collapse ({err}): check it with another level"
+        ) from err
     warnings += bond_changes(cluster, relaxed)
     settings = {"fixed": frozen} if frozen else {}
     extrapolation = level.extrapolation(relaxed)
