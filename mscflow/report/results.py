@@ -162,11 +162,15 @@ class CampaignResults(BaseModel):
                 )
         return cls(jobs=[JobLine(**job) for job in jobs], problems=problems, **parts, **facts)
 
+    def job(self, part: str) -> JobLine | None:
+        """Return the first job that makes a part, None where the campaign does not ask for it."""
+        return next((job for job in self.jobs if job.name.split()[:1] == [PARTS[part]]), None)
+
     def missing(self) -> list[str]:
         """Return one line for each part that was asked for and is not there, with the reason."""
         lines = []
-        for part, word in PARTS.items():
-            job = next((job for job in self.jobs if job.name.split()[:1] == [word]), None)
+        for part in PARTS:
+            job = self.job(part)
             if job is None or getattr(self, part) is not None:
                 continue
             reason = job.error.strip().splitlines()[-1] if job.error.strip() else job.state
