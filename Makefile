@@ -21,7 +21,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 train: $(STAMP)
-	$(BIN)/mscflow train inputs/train_msc.yaml --dir runs/train
+	$(BIN)/mscflow train inputs/train_msc_small.yaml --dir runs/train
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: mscflow models add my.model --name mine --trust")(add)
     group.command(epilog="Example: mscflow models remove mine")(remove)
     app.add_typer(group, name="models")
-    app.command(epilog="Example: mscflow train inputs/train_msc.yaml --dir runs/train")(train)
+    app.command(epilog="Example: mscflow train inputs/train_msc_small.yaml --dir runs/train")(train)
 
 
 def models(

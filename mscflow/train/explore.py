@@ -1,8 +1,9 @@
 """Label where the model goes by itself: its relaxations and dynamics, until it is badly wrong.
 
 A potential that is only fitted to its teacher's trajectories has never seen where its own errors lead, and
-falls into holes there. Here it relaxes and moves structures itself; the teacher labels frames on the way and
-ends the trajectory where the forces differ too much. Those frames are added to the training set.
+falls into holes there. Here it relaxes and moves structures itself; the teacher labels frames on the way.
+Where the forces differ too much the trajectory ends, and the steps since the last good frame are searched for
+the edge of the hole: frames deep inside are too distorted to teach anything. All join the training set.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ase.calculators.calculator import CalculationFailed, Calculator
 
 from mscflow.levels import MACE, parse_level
 from mscflow.levels.registry import file_checksum
-from mscflow.train.labels import labelled, parallel
+from mscflow.train.labels import labelled, parallel, reacted
 from mscflow.train.recipe import Exploration, Recipe
 from mscflow.train.starts import Start, starts
 
@@ -62,26 +63,75 @@ def _explore_one(recipe: Recipe, start: Start, model: Path, _directory: Path) ->
     potential = MACE(model=str(model), trusted_sha256=file_checksum(model), dtype="float32")
     teacher = parse_level(recipe.teacher).calculator(start.cluster)
     calculator = potential.calculator(start.cluster)
-    frames: list[Atoms] = []
-    for walk in (_relaxation, _dynamics):
-        for atoms in walk(start, recipe.exploration, calculator):
-            frame, error = _compared(atoms, teacher, start)
-            if frame is not None and np.abs(frame.arrays["REF_forces"]).max() < recipe.sampling.max_force:
-                frames.append(frame)
-            if error > recipe.exploration.max_error:
-                break
+    return [
+        frame
+        for walk in (_relaxation, _dynamics)
+        for frame in compared(walk(start, recipe.exploration, calculator), teacher, start, recipe)
+        if np.abs(frame.arrays["REF_forces"]).max() < recipe.sampling.max_force
+    ]
+
+
+def compared(walk: Iterator[Atoms], teacher: Calculator, start: Start, recipe: Recipe) -> list[Atoms]:
+    """Return frames of a walk of the model with the teacher's labels, until the model is badly wrong.
+
+    Parameters
+    ----------
+    walk
+        Every step, with the calculator of the model.
+    teacher
+        Labels every n-th step of the recipe and, where the model is badly wrong there, those that bisect the
+        steps since the last good one.
+    start
+        Where the walk started; it ends where ligands react, too, and a frame in which they have reacted
+        is kept only where the model is badly wrong.
+    recipe
+        Which steps, and which error is too large.
+    """
+    frames = []
+    since: list[tuple[np.ndarray, np.ndarray]] = []
+    for step, atoms in enumerate(walk):
+        since.append((atoms.get_positions(), atoms.get_forces()))
+        if step % recipe.exploration.every:
+            continue
+        frame, error = _compared(start, *since[-1], teacher)
+        wrong = error > recipe.exploration.max_error
+        over = reacted(start.cluster, atoms.positions)
+        if frame is not None and (wrong or not over):
+            frames.append(frame)
+        if wrong:
+            frames += _edge(since, teacher, start, recipe.exploration.max_error)
+        if wrong or over:
+            break
+        since.clear()
     return frames
 
 
-def _compared(atoms: Atoms, teacher: Calculator, start: Start) -> tuple[Atoms | None, float]:
+def _edge(
+    since: list[tuple[np.ndarray, np.ndarray]], teacher: Calculator, start: Start, max_error: float
+) -> list[Atoms]:
+    """Return labelled frames that bisect the steps between a good one and the last, which is wrong."""
+    frames = []
+    good, bad = -1, len(since) - 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        frame, error = _compared(start, *since[middle], teacher)
+        frames += [frame] if frame is not None else []
+        good, bad = (good, middle) if error > max_error else (middle, bad)
+    return frames
+
+
+def _compared(
+    start: Start, positions: np.ndarray, forces: np.ndarray, teacher: Calculator
+) -> tuple[Atoms | None, float]:
     """Return the frame with the teacher's labels and the largest error of a force component / eV/Å."""
-    frame = atoms.copy()
+    frame = start.cluster.to_ase()
+    frame.positions = positions
     frame.calc = teacher
     try:
         frame = labelled(frame, start)
     except CalculationFailed:  # the teacher has no answer for a structure so distorted
         return None, np.inf
-    return frame, float(np.abs(frame.arrays["REF_forces"] - atoms.get_forces()).max())
+    return frame, float(np.abs(frame.arrays["REF_forces"] - forces).max())
 
 
 def _relaxation(start: Start, settings: Exploration, calculator: Calculator) -> Iterator[Atoms]:
@@ -92,9 +142,8 @@ def _relaxation(start: Start, settings: Exploration, calculator: Calculator) -> 
     rng = np.random.default_rng(start.seed)
     atoms.positions += rng.normal(scale=settings.rattle, size=atoms.positions.shape)
     steps = LBFGS(atoms, logfile=None, maxstep=0.1).irun(fmax=0.02, steps=settings.relax_steps)
-    for step, _ in enumerate(steps):
-        if step % settings.every == 0:
-            yield atoms
+    for _ in steps:
+        yield atoms
 
 
 def _dynamics(start: Start, settings: Exploration, calculator: Calculator) -> Iterator[Atoms]:
@@ -116,9 +165,8 @@ def _dynamics(start: Start, settings: Exploration, calculator: Calculator) -> It
         fixcm=False,
         rng=rng,
     )
-    for step, _ in enumerate(dynamics.irun(settings.md_steps), start=1):
-        if step % settings.every == 0:
-            yield atoms
+    for _ in dynamics.irun(settings.md_steps):
+        yield atoms
 
 
 def _heavy_hydrogen(atoms: Atoms) -> None:

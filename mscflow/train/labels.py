@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
 from mscflow.levels import parse_level
+from mscflow.topology import topology
 from mscflow.train.displacements import squeezed_copies, thermal_copies
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
 
 
 def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Atoms]:
-    """Return labelled frames of one trajectory.
+    """Return labelled frames of one trajectory, without those in which ligands reacted.
 
     Parameters
     ----------
@@ -40,6 +44,7 @@ def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Ato
         Frames with ``info["REF_energy"]`` / eV and ``arrays["REF_forces"]`` / eV/Å.
     """
     frames = _labels(_walk(start, sampling, calculator), start, sampling)
+    frames = [frame for frame in frames if not reacted(start.cluster, frame.positions)]
     return frames + squeezed(start, sampling, calculator, frames) if frames else frames
 
 
@@ -98,6 +103,20 @@ def labelled(atoms: Atoms, start: Start) -> Atoms:
     frame.info.update(REF_energy=float(atoms.get_potential_energy()), config_type=start.family)
     frame.arrays["REF_forces"] = atoms.get_forces().copy()
     return frame
+
+
+def reacted(cluster: Cluster, positions: np.ndarray) -> bool:
+    """Return whether at other `positions` / Å two non-metals are bonded that are not in `cluster`.
+
+    A bond that is only stretched has not reacted.
+    """
+    try:
+        moved = cluster.replace(positions=positions)
+    except InputError:  # atoms on top of each other
+        return True
+    before, after = topology(cluster), topology(moved)
+    formed = nx.difference(after.graph, before.graph)
+    return any(not {i, j} & set(before.metals) for i, j in formed.edges)
 
 
 def label(recipe: Recipe, directory: Path, n_workers: int = 1) -> list[Path]:

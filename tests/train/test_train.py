@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.calculators.idealgas import IdealGas
 
 from mscflow.builder import build
 from mscflow.errors import InputError
@@ -14,15 +15,15 @@ from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import file_checksum, shipped_models
 from mscflow.topology import topology
 from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal_copies
-from mscflow.train.explore import explore, explored
+from mscflow.train.explore import compared, explore, explored
 from mscflow.train.fit import fit, split
-from mscflow.train.labels import label, load
+from mscflow.train.labels import label, load, reacted
 from mscflow.train.pipeline import load_recipe
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
-from mscflow.train.starts import starts
+from mscflow.train.starts import Start, starts
 from mscflow.train.validate import frame_errors, training_domain
 
-RECIPE_FILE = Path(__file__).parents[2] / "inputs" / "train_msc.yaml"
+RECIPE_FILE = Path(__file__).parents[2] / "inputs" / "train_msc_small.yaml"
 RECIPE = Recipe(
     name="tiny",
     systems=(System(cluster="ZnL2", trajectories=13),),
@@ -130,6 +131,47 @@ def test_exploration_adds_frames_and_the_fit_goes_on(trained):
     better = fit(RECIPE, [place / "labels", place / "explore-1"], place / "fit", n_round=1)
     assert better != model
     assert better.exists()
+
+
+def test_a_walk_ends_where_the_model_is_wrong_and_the_edge_is_labelled():
+    cluster = build("ZnL2")
+    start = Start("squeezed", "ZnL2", cluster, held_out=False, seed=0)
+    recipe = RECIPE.model_copy(update={"exploration": Exploration(every=8, max_error=3.0)})
+    teacher = XTB().calculator(cluster)
+    scales = np.linspace(1.0, 0.8, 25)
+
+    def walk():
+        atoms = cluster.to_ase()
+        atoms.calc = IdealGas()  # no forces: wrong where the teacher's are large
+        for scale in scales:
+            atoms.positions = scale * cluster.positions
+            yield atoms
+
+    frames = compared(walk(), teacher, start, recipe)
+    size = [frame.get_distance(0, 1) / cluster.to_ase().get_distance(0, 1) for frame in frames]
+    force = [np.abs(frame.arrays["REF_forces"]).max() for frame in frames]
+    first_wrong = max(s for s, f in zip(size, force, strict=True) if f > 3.0)
+    last_good = min(s for s, f in zip(size, force, strict=True) if f <= 3.0)
+    assert last_good - first_wrong == pytest.approx(scales[0] - scales[1])
+    assert min(size) > scales[-1]
+
+
+def test_formed_bonds_are_a_reaction_and_stretched_ones_are_not():
+    cluster = build("In4P")
+    carbon, hydrogen = next(
+        (i, j)
+        for i, j in topology(cluster).graph.edges
+        if {cluster.symbols[i], cluster.symbols[j]} == {"C", "H"}
+    )
+    stretched, attacked = cluster.positions.copy(), cluster.positions.copy()
+    stretched[hydrogen] += 0.5 * (stretched[hydrogen] - stretched[carbon])
+    oxygen = cluster.symbols.index("O")
+    phosphorus = cluster.symbols.index("P")
+    direction = attacked[oxygen] - attacked[phosphorus]
+    attacked[oxygen] = attacked[phosphorus] + 1.7 * direction / np.linalg.norm(direction)
+    assert not reacted(cluster, cluster.positions)
+    assert not reacted(cluster, stretched)
+    assert reacted(cluster, attacked)
 
 
 def test_held_out_structures_are_never_trained_on():

@@ -1,0 +1,71 @@
+"""Whether a level lets the phosphide of In4P(O2CH)9 take an oxygen from a formate: forces where that begins.
+
+Each tight-binding method descends from the builder's geometry; at the first geometries with an oxygen nearer
+to phosphorus than 2.6 and 2.2 Å all levels say how they push the two apart (positive) or pull them together.
+
+    OMP_NUM_THREADS=2 python benchmarks/attack.py        # about a quarter of an hour
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from ase.optimize import LBFGS
+
+from mscflow import build
+from mscflow.cluster import Cluster
+from mscflow.levels import Level, PySCF, parse_level
+
+DESCENTS = (("gfn2-xtb", 1), ("gfn1-xtb", 0))
+"""Level that descends, seed of the builder."""
+
+DISTANCES = (2.6, 2.2)
+REFERENCE = PySCF(xc="pbe", basis="def2-svp", dispersion="d3bj", grid=1)
+LEVELS: tuple[Level, ...] = (parse_level("gfn1-xtb"), parse_level("gfn2-xtb"), REFERENCE)
+
+
+def approaching(level: Level, start: Cluster) -> Iterator[Cluster]:
+    """Yield the first geometries on the way down with an oxygen nearer than each of `DISTANCES`."""
+    atoms = start.to_ase()
+    atoms.calc = level.calculator(start)
+    wanted = list(DISTANCES)
+    for _ in LBFGS(atoms, logfile=None, maxstep=0.05).irun(fmax=0.05, steps=300):
+        found = start.replace(positions=atoms.get_positions())
+        if wanted and nearest_oxygen(found)[1] < wanted[0]:
+            wanted.pop(0)
+            yield found
+
+
+def nearest_oxygen(cluster: Cluster) -> tuple[int, float]:
+    """Return the oxygen nearest to phosphorus, and its distance / Å."""
+    phosphorus = cluster.symbols.index("P")
+    oxygens = [i for i, symbol in enumerate(cluster.symbols) if symbol == "O"]
+    distances = np.linalg.norm(cluster.positions[oxygens] - cluster.positions[phosphorus], axis=1)
+    return oxygens[int(distances.argmin())], float(distances.min())
+
+
+def push(cluster: Cluster, level: Level) -> float:
+    """Return half the difference of the forces on oxygen and phosphorus along their line / eV/Å."""
+    atoms = cluster.to_ase()
+    atoms.calc = level.calculator(cluster)
+    oxygen, phosphorus = nearest_oxygen(cluster)[0], cluster.symbols.index("P")
+    line = cluster.positions[oxygen] - cluster.positions[phosphorus]
+    forces = atoms.get_forces()
+    return float((forces[oxygen] - forces[phosphorus]) @ line / np.linalg.norm(line)) / 2
+
+
+def main() -> None:
+    """Print one row per geometry."""
+    print("| descent | P–O / Å | " + " | ".join(level.text for level in LEVELS) + " |")
+    print("|---|---|" + "---|" * len(LEVELS))
+    for text, seed in DESCENTS:
+        for cluster in approaching(parse_level(text), build("In4P", seed=seed)):
+            row = [f"| {text}, seed {seed} | {nearest_oxygen(cluster)[1]:.2f}"]
+            print(
+                *row, *(f"{push(cluster, level):+.2f}" for level in LEVELS), sep=" | ", end=" |\n", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
