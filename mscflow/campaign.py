@@ -23,6 +23,7 @@ from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.files import read
 from mscflow.levels import PySCF, parse_level
+from mscflow.tasks.excite import Method
 
 if TYPE_CHECKING:
     from jobflow import Flow
@@ -183,12 +184,15 @@ class ExciteSection(Section):
         DFT level.
     nstates
         Number of singlet states.
+    method
+        ``tda``, ``tddft``, or for large clusters ``tda-ris``, ``tddft-ris``.
     fwhm
         Width of the Gaussians of the spectrum / eV.
     """
 
     level: DftText = "pbe/def2-svp"
     nstates: int = Field(default=10, ge=1)
+    method: Method = "tda"
     fwhm: float = Field(default=0.2, gt=0)
 
 
@@ -263,7 +267,7 @@ class Campaign(Section):
             if self.exchange
             else None
         )
-        excite = ExciteMaker(level=self.excite.level, nstates=self.excite.nstates) if self.excite else None
+        excite = ExciteMaker(**self.excite.model_dump(exclude={"fwhm"})) if self.excite else None
         return CampaignMaker(
             self.name, relax, refine, self.analyse, exchange, excite, vibrate_maker=vibrate
         ).make(cluster)

@@ -15,7 +15,7 @@ from mscflow.reactions.energies import ExchangeEnergies, collect
 from mscflow.reactions.exchange import Sites, exchange
 from mscflow.reactions.reaction import Reaction
 from mscflow.tasks.analyse import Analysis, analyse
-from mscflow.tasks.excite import Excitations, excite
+from mscflow.tasks.excite import Excitations, Method, excite
 from mscflow.tasks.refine import Refinement, refine
 from mscflow.tasks.relax import Fixed, Relaxation, relax
 from mscflow.tasks.structure import StructureDocument, describe
@@ -102,15 +102,17 @@ class ExciteMaker(Maker):
     name: str = "excite"
     level: str | Level = "pbe/def2-svp"
     nstates: int = 10
+    method: Method = "tda"
 
     def estimate_s(self, cluster: Cluster) -> float:
         """Return the rough wall time / s."""
-        return EXCITE_PER_ENERGY * parse_level(self.level).estimate(cluster).time_s
+        factor = 1.0 if self.method.endswith("ris") else EXCITE_PER_ENERGY
+        return factor * parse_level(self.level).estimate(cluster).time_s
 
     @job(output_schema=Excitations)
     def make(self, cluster: Cluster) -> Excitations:
         """Return the `Excitations` of a cluster."""
-        return excite(cluster, self.level, nstates=self.nstates)
+        return excite(cluster, self.level, nstates=self.nstates, method=self.method)
 
 
 @dataclass

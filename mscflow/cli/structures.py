@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from mscflow.errors import InputError
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
     from mscflow.levels import Level
+    from mscflow.tasks.excite import Method
 
 File = Annotated[Path, typer.Argument(help="Structure file: xyz, extxyz, cif, mol, sdf, pdb, vasp or json.")]
 Charge = Annotated[int | None, typer.Option(help="Charge / e; by default what the file says, else 0.")]
@@ -227,6 +228,7 @@ def excite(
     file: File,
     level: Annotated[str, typer.Option(help="DFT level.")] = "pbe/def2-svp",
     nstates: Annotated[int, typer.Option(help="Number of singlet states.")] = 10,
+    method: Annotated[str, typer.Option(help="tda, tddft, tda-ris or tddft-ris.")] = "tda",
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     as_json: Json = False,
@@ -234,7 +236,8 @@ def excite(
     """Compute vertical singlet excitations."""
     from mscflow.tasks.excite import excite as excite_cluster
 
-    result = excite_cluster(_read(file, charge, multiplicity), level, nstates=nstates)
+    chosen = cast("Method", method)  # checked by the task
+    result = excite_cluster(_read(file, charge, multiplicity), level, nstates=nstates, method=chosen)
     _report(result, None, as_json)
     if not as_json:
         rows = [state.model_dump() for state in result.states]

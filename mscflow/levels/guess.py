@@ -85,7 +85,8 @@ def _solve(cluster: Cluster, level: PySCF, part: Fragment) -> np.ndarray:
     method = scf.RHF(mol) if part.multiplicity == 1 else scf.UHF(mol)
     method.conv_tol = FRAGMENT_CONV_TOL
     method.max_cycle = FRAGMENT_MAX_CYCLE
-    method.kernel(dump_chk=False)
+    method.chkfile = None
+    method.kernel()
     density = np.asarray(method.make_rdm1())
     return np.array([density, density]) / 2 if density.ndim == 2 else density
 

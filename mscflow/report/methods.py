@@ -38,7 +38,8 @@ def bibtex(results: CampaignResults) -> str:
         "def2": "def2" in text,
         "gth": "gth" in text,
         "molopt": "molopt" in text,
-        "tda": results.excitations is not None,
+        "tda": results.excitations is not None and "TDA" in results.excitations.method,
+        "ris": results.excitations is not None and "ris" in results.excitations.method,
     }
     keys = ["mscflow", "jobflow", "ase", *(key for key, used in wanted.items() if used)]
     return "\n\n".join(references()[key] for key in keys)

@@ -1,0 +1,83 @@
+"""TDA-ris: its matrix elements against PySCF's own density fitting, its energies against PySCF's TDA."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.units import Hartree
+from pyscf import df, gto
+
+from mscflow.builder import build
+from mscflow.builder.fragments import fragment
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.levels import PySCF
+from mscflow.levels.ris import Response, auxiliary, tda_ris, tddft_ris
+from mscflow.levels.scf import ground_state
+from mscflow.tasks.excite import excite
+
+HYBRID = PySCF(xc="pbe0", grid=0)
+WATER = Cluster(("O", "H", "H"), [[0, 0, 0], [0, 0.76, 0.59], [0, -0.76, 0.59]], name="water")
+
+
+@pytest.fixture(scope="module")
+def zinc():
+    return ground_state(build("ZnL2"), HYBRID).mf
+
+
+def fitted_jk(mf, shells, x):
+    """Coulomb and exchange matrices of a transition density by PySCF, in occupied × virtual orbitals."""
+    occupied, virtual = mf.mo_coeff[:, mf.mo_occ > 0], mf.mo_coeff[:, mf.mo_occ == 0]
+    fitting = df.DF(mf.mol, auxbasis=auxiliary(mf.mol, shells)._basis)
+    density = occupied @ x @ virtual.T
+    j, k = fitting.get_jk(density, hermi=0)
+    return (occupied.T @ j @ virtual, occupied.T @ k @ virtual, occupied.T @ k.T @ virtual)
+
+
+def test_products_equal_density_fitting_by_pyscf(zinc, monkeypatch):
+    monkeypatch.setattr("mscflow.levels.ris.EXCHANGE_WINDOW", np.inf)
+    response = Response(zinc)
+    x = np.random.default_rng(0).normal(size=(2, *response.gaps.shape))
+    for vector, above, below in zip(x, response.excited(x), response.deexcited(x), strict=True):
+        coulomb = 2 * fitted_jk(zinc, "sp", vector)[0]
+        _, exchange, swapped = fitted_jk(zinc, "s", vector)
+        np.testing.assert_allclose(above, response.gaps * vector + coulomb - 0.25 * exchange, atol=2e-5)
+        np.testing.assert_allclose(below, coulomb - 0.25 * swapped, atol=2e-5)
+
+
+def test_the_window_of_exchange_is_harmless(zinc, monkeypatch):
+    energies = []
+    for window in (40.0, np.inf):
+        monkeypatch.setattr("mscflow.levels.ris.EXCHANGE_WINDOW", window)
+        solver = tda_ris(zinc)
+        solver.nstates, solver.verbose = 6, 0
+        energies.append(solver.kernel()[0] * Hartree)
+    np.testing.assert_allclose(*energies, atol=0.01)
+
+
+def test_the_full_response_lies_below_tamm_dancoff(zinc):
+    energies = []
+    for make in (tda_ris, tddft_ris):
+        solver = make(zinc)
+        solver.nstates, solver.verbose = 3, 0
+        energies.append(solver.kernel()[0])
+    assert (energies[1] < energies[0] + 1e-6).all()
+
+
+def test_energies_are_near_those_of_tda():
+    cluster, level = fragment("Cd2Se", "chloride"), PySCF(grid=0)
+    cheap, exact = (excite(cluster, level, nstates=3, method=method) for method in ("tda-ris", "tda"))
+    ours, theirs = (np.array([s.energy for s in result.states]) for result in (cheap, exact))
+    np.testing.assert_allclose(ours, theirs, atol=0.35)
+    assert "minimal auxiliary basis" in cheap.method
+    assert cheap.input_hash != exact.input_hash
+
+
+def test_what_cannot_be_done_is_refused(monkeypatch):
+    with pytest.raises(InputError, match="no radius for La"):
+        auxiliary(gto.M(atom="La", basis="def2-svp", ecp="def2-svp", spin=1), "s")
+    with pytest.raises(InputError, match="method must be one of tda"):
+        excite(WATER, "pbe/def2-svp", method="casscf")
+    monkeypatch.setattr("mscflow.levels.ris.available_memory", lambda: 1.0)
+    with pytest.raises(InputError, match="GB are free"):
+        excite(WATER, "pbe0/def2-svp", method="tda-ris")
