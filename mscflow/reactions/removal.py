@@ -1,0 +1,99 @@
+"""Cations that leave as complexes: binding energies and displacement by neutral ligands.
+
+A cation never leaves alone. In is bound by the energy of cluster → rest + In(O2CR)3; an amine displaces it as
+In(O2CR)3·(amine)n (Anderson et al., J. Am. Chem. Soc. 2013, 135, 18536, for CdSe).
+"""
+
+from __future__ import annotations
+
+from mscflow.builder.edit import remove_complex
+from mscflow.builder.fragments import fragment
+from mscflow.builder.ligands import identify, ligand_template
+from mscflow.builder.precursors import precursor
+from mscflow.chemistry import METALS
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.reactions.reaction import Reaction
+from mscflow.topology import topology
+
+
+def binding(cluster: Cluster, site: int) -> Reaction:
+    """Return the loss of the cation at a site as its complex: the reaction energy is its binding energy.
+
+    Parameters
+    ----------
+    cluster
+        The reactant; the rest starts from its geometry, the complex from the builder's.
+    site
+        Index of the cation. Its own ligands leave with it, those that bind nothing else first.
+
+    Raises
+    ------
+    InputError
+        If the site is no cation, or ligands of different kinds would leave with it.
+    """
+    rest, ion, ligand = _vacancy(cluster, site)
+    leaving = precursor(ion, ligand)
+    return Reaction(
+        species=((cluster, -1), (rest, 1), (leaving, 1)),
+        label=f"{cluster.symbols[site]} {site} leaves as {leaving.name}",
+        site=site,
+        tags={"ion": ion, "ligand": ligand},
+    )
+
+
+def displacement(cluster: Cluster, site: int, neutral: str, n: int = 1) -> Reaction:
+    """Return the displacement of the complex at a site by neutral ligands, e.g. two methylamines.
+
+    Parameters
+    ----------
+    cluster, site
+        See `binding`.
+    neutral
+        Name or SMILES of a neutral ligand.
+    n
+        Number of them in the complex that leaves.
+
+    Raises
+    ------
+    InputError
+        See `binding`; or if the ligand is not neutral, or `n` of them have no room.
+    """
+    template = ligand_template(neutral)
+    if template.charge:
+        raise InputError(f"{neutral!r} has charge {template.charge:+d}: only neutral ligands displace")
+    if n < 1:
+        raise InputError(f"n must be at least 1, not {n}")
+    rest, ion, ligand = _vacancy(cluster, site)
+    symbol = cluster.symbols[site]
+    leaving = fragment(symbol, ligand, {neutral: n})
+    free = Cluster(template.symbols, template.positions, name=template.formula)
+    return Reaction(
+        species=((cluster, -1), (free, -n), (rest, 1), (leaving, 1)),
+        label=f"{symbol} {site} leaves as {leaving.name}",
+        site=site,
+        tags={"ion": ion, "ligand": ligand, "neutral": template.name, "n": n},
+    )
+
+
+def _vacancy(cluster: Cluster, site: int) -> tuple[Cluster, str, str]:
+    """Return the cluster without the complex at a site, the cation, and the name of its ligand."""
+    rest, unit = remove_complex(cluster, site)
+    graph = topology(unit)
+    names = {_ligand_name(unit, fragment.atoms) for fragment in graph.fragments}
+    if len(names) != 1 or None in names:
+        formulas = sorted({fragment.formula for fragment in graph.fragments})
+        raise InputError(
+            f"{cluster.symbols[site]} (atom {site}) would leave with {', '.join(formulas)}: "
+            "the reference complex needs ligands of one known kind"
+        )
+    symbol = cluster.symbols[site]
+    charge = METALS[symbol]
+    label = f"{cluster.name or cluster.formula} −{unit.formula}({site})"
+    return rest.replace(name=label), f"{symbol}{charge if charge > 1 else ''}+", str(names.pop())
+
+
+def _ligand_name(cluster: Cluster, atoms: tuple[int, ...]) -> str | None:
+    number = {atom: n for n, atom in enumerate(atoms)}
+    bonds = [(number[i], number[j]) for i, j in topology(cluster).graph.subgraph(atoms).edges]
+    return identify([cluster.symbols[i] for i in atoms], bonds)

@@ -1,0 +1,102 @@
+"""Interconversion, binding and displacement: every reaction balances, and what cannot balance says why."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mscflow.builder import build, precursor
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.reactions.balance import balanced, interconversion
+from mscflow.reactions.removal import binding, displacement
+from mscflow.topology import topology
+
+
+def atoms(formula: dict[str, int], name: str = "") -> Cluster:
+    """A row of atoms: only its composition matters."""
+    symbols = tuple(symbol for symbol, n in formula.items() for _ in range(n))
+    return Cluster(symbols, np.arange(len(symbols))[:, None] * [3.0, 0.0, 0.0], name=name)
+
+
+def coefficients(reaction) -> dict[str, float]:
+    return {cluster.name: n for cluster, n in reaction.species}
+
+
+def test_smallest_whole_numbers():
+    reaction = balanced([atoms({"Fe": 1}, "Fe"), atoms({"O": 2}, "O2")], [atoms({"Fe": 2, "O": 3}, "Fe2O3")])
+    assert coefficients(reaction) == {"Fe": -4, "O2": -3, "Fe2O3": 2}
+
+
+def test_growth_takes_only_the_reservoirs_it_needs():
+    unit, fusion = build("In26P13", "formate"), build("In37P20", "formate")
+    indium = precursor("In3+")
+    reaction = interconversion(unit, fusion, [indium, precursor("Zn2+")])
+    assert coefficients(reaction) == {unit.name: -20, fusion.name: 13, indium.name: 39}
+    assert reaction.label == "In26P13(O2CH)39 → In37P20(O2CH)51"
+
+
+def test_interconversion_with_a_neutral_anion_source():
+    unit, fusion = build("In26P13", "formate"), build("In37P20", "formate")
+    phosphine, acid = atoms({"P": 1, "H": 3}, "PH3"), atoms({"C": 1, "O": 2, "H": 2}, "HCOOH")
+    reaction = interconversion(unit, fusion, [precursor("In3+"), phosphine, acid])
+    assert coefficients(reaction) == {
+        unit.name: -1, fusion.name: 1, "In(O2CH)3": -11, "PH3": -7, "HCOOH": 21,
+    }  # fmt: skip
+
+
+def test_what_cannot_balance_says_what_is_missing():
+    cadmium, indium = build("Cd35Se20", "benzoate"), build("In37P20", "formate")
+    with pytest.raises(InputError, match=r"give a reservoir with .*In.*P.*Se"):
+        interconversion(cadmium, indium, [precursor("Cd2+")])
+    with pytest.raises(InputError, match="another reservoir is needed"):
+        balanced([atoms({"H": 2}, "H2")], [atoms({"O": 2}, "O2")], [atoms({"H": 2, "O": 1}, "H2O")])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(1, 4)), min_size=2, max_size=4))
+def test_random_equations_balance_or_are_refused(numbers):
+    species = [
+        atoms({"C": c, "O": o, "H": 2 * h}, f"C{c}O{o}H{2 * h}#{n}") for n, (c, o, h) in enumerate(numbers)
+    ]
+    try:
+        reaction = balanced(species[:1], species[1:2], species[2:])
+    except InputError:
+        return
+    assert not reaction.imbalance()
+    assert gcd(*(int(n) for _, n in reaction.species)) == 1
+
+
+@pytest.mark.parametrize("site", [1, 2])
+def test_binding_leaves_a_vacancy_and_a_neutral_complex(site):
+    reaction = binding(build("In4P"), site)
+    rest, complex_ = reaction.species[1][0], reaction.species[2][0]
+    assert rest.composition["In"] == 3
+    assert complex_.name == "In(O2CH)3"
+    assert topology(rest).charge_balance.difference == 0
+    assert reaction.site == site
+
+
+def test_displacement_takes_neutral_ligands_along():
+    reaction = displacement(build("In4P"), 2, "methylamine", n=2)
+    assert [n for _, n in reaction.species] == [-1, -2, 1, 1]
+    complex_ = reaction.species[3][0]
+    assert len(topology(complex_).ligands) == 5
+    assert reaction.tags["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: binding(build("In4P"), 0), "is no cation"),
+        (lambda: displacement(build("In4P"), 1, "formate"), "only neutral ligands displace"),
+        (lambda: displacement(build("In4P"), 1, "ammonia", n=0), "n must be at least 1"),
+    ],
+)
+def test_bad_input_is_one_clear_line(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
