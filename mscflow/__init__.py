@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mscflow.executors import resume, run
     from mscflow.files import read, write
     from mscflow.levels import parse_level
+    from mscflow.reactions.balance import balanced, interconversion
     from mscflow.reactions.exchange import exchange
+    from mscflow.reactions.removal import binding, displacement
     from mscflow.tasks.excite import excite
     from mscflow.tasks.refine import refine
     from mscflow.tasks.relax import relax
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "Campaign": "mscflow.campaign",
     "Cluster": "mscflow.cluster",
+    "balanced": "mscflow.reactions.balance",
+    "binding": "mscflow.reactions.removal",
     "binding_modes": "mscflow.analysis.binding",
     "build": "mscflow.builder",
     "build_different": "mscflow.builder",
+    "displacement": "mscflow.reactions.removal",
     "exchange": "mscflow.reactions.exchange",
     "excite": "mscflow.tasks.excite",
     "homology": "mscflow.analysis.homology",
+    "interconversion": "mscflow.reactions.balance",
     "load_campaign": "mscflow.campaign",
     "parse_level": "mscflow.levels",
     "read": "mscflow.files",
@@ -49,12 +55,16 @@ _HOMES = {
 __all__ = [
     "Campaign",
     "Cluster",
+    "balanced",
+    "binding",
     "binding_modes",
     "build",
     "build_different",
+    "displacement",
     "exchange",
     "excite",
     "homology",
+    "interconversion",
     "load_campaign",
     "parse_level",
     "read",

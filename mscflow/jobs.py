@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from jobflow import Flow, Job, Maker, OnMissing, Response, job
 from mscflow.cluster import Cluster
 from mscflow.levels import Level, parse_level
 from mscflow.levels.hessian import HessianMethod
-from mscflow.reactions.energies import ExchangeEnergies, collect
+from mscflow.reactions.energies import ReactionEnergies, collect
 from mscflow.reactions.exchange import Sites, exchange
 from mscflow.reactions.reaction import Reaction
 from mscflow.tasks.analyse import Analysis, analyse
@@ -135,6 +135,30 @@ class VibrateMaker(Maker):
 
 
 @dataclass
+class ReactionsMaker(Maker):
+    """Energies of given reactions, every distinct species computed once.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    relax_maker
+        Relaxes every species; any Maker whose output has ``cluster`` and ``energy`` will do.
+    refine_maker
+        If given, energies are those of this Maker on the relaxed species.
+    """
+
+    name: str = "reactions"
+    relax_maker: Maker = field(default_factory=RelaxMaker)
+    refine_maker: Maker | None = None
+
+    @job
+    def make(self, reactions: list[Reaction]) -> Response:
+        """Add one job per distinct species, and one that collects the `ReactionEnergies`."""
+        return Response(replace=reactions_flow(reactions, self.relax_maker, self.refine_maker, self.name))
+
+
+@dataclass
 class ExchangeMaker(Maker):
     """Exchange energies of several ions, every distinct species computed once.
 
@@ -146,10 +170,8 @@ class ExchangeMaker(Maker):
         Incoming cations, e.g. ``("Zn2+", "Ga3+")``.
     sites
         ``"surface"``, ``"core"``, ``"all"`` or atom indices.
-    relax_maker
-        Relaxes every species; any Maker whose output has ``cluster`` and ``energy`` will do.
-    refine_maker
-        If given, energies are those of this Maker on the relaxed species.
+    relax_maker, refine_maker
+        See `ReactionsMaker`.
     """
 
     name: str = "exchange"
@@ -170,24 +192,50 @@ class ExchangeMaker(Maker):
             Its own result at the level of `relax_maker`; without it the reactant is computed as well.
         """
         reactions = [reaction for ion in self.ions for reaction in exchange(cluster, ion, self.sites)]
-        species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
-        jobs: list[Job] = []
-        results: dict[str, Any] = {}
-        for key, member in species.items():
-            relaxed = member
-            if relaxation is not None and key == cluster.hash:
-                results[key] = relaxation
-            else:
-                jobs.append(named(self.relax_maker, member))
-                results[key] = jobs[-1].output
-                relaxed = jobs[-1].output.cluster
-            if self.refine_maker is not None:
-                jobs.append(named(self.refine_maker, member, relaxed))
-                results[key] = jobs[-1].output
-        summary = collect_energies(reactions, results, parse_level(self.relax_maker.level).text)
-        summary.name = f"{self.name} energies"
-        summary.config.on_missing_references = OnMissing.NONE
-        return Response(replace=Flow([*jobs, summary], output=summary.output, name=self.name))
+        known = {} if relaxation is None else {cluster.hash: relaxation}
+        return Response(
+            replace=reactions_flow(reactions, self.relax_maker, self.refine_maker, self.name, known)
+        )
+
+
+def reactions_flow(
+    reactions: list[Reaction],
+    relax_maker: Maker,
+    refine_maker: Maker | None = None,
+    name: str = "reactions",
+    known: Mapping[str, Relaxation] | None = None,
+) -> Flow:
+    """Return the flow that computes every distinct species of reactions once, and collects their energies.
+
+    Parameters
+    ----------
+    reactions
+        Balanced reactions.
+    relax_maker, refine_maker
+        See `ReactionsMaker`.
+    name
+        Name of the flow.
+    known
+        Species that have been relaxed by `relax_maker`, by their `Cluster.hash`.
+    """
+    species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
+    jobs: list[Job] = []
+    results: dict[str, Any] = {}
+    for key, member in species.items():
+        relaxed = member
+        if known and key in known:
+            results[key] = known[key]
+        else:
+            jobs.append(named(relax_maker, member))
+            results[key] = jobs[-1].output
+            relaxed = jobs[-1].output.cluster
+        if refine_maker is not None:
+            jobs.append(named(refine_maker, member, relaxed))
+            results[key] = jobs[-1].output
+    summary = collect_energies(reactions, results, parse_level(relax_maker.level).text)
+    summary.name = f"{name} energies"
+    summary.config.on_missing_references = OnMissing.NONE
+    return Flow([*jobs, summary], output=summary.output, name=name)
 
 
 def named(maker: Maker, cluster: Cluster, reference: Any = None) -> Job:
@@ -209,9 +257,9 @@ def named(maker: Maker, cluster: Cluster, reference: Any = None) -> Job:
     return made
 
 
-@job(output_schema=ExchangeEnergies)
+@job(output_schema=ReactionEnergies)
 def collect_energies(
     reactions: list[Reaction], results: dict[str, Any], geometry_level: str
-) -> ExchangeEnergies:
-    """Return the `ExchangeEnergies` of reactions from the results of their species."""
+) -> ReactionEnergies:
+    """Return the `ReactionEnergies` of reactions from the results of their species."""
     return collect(reactions, results, geometry_level)

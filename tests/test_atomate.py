@@ -102,7 +102,7 @@ def test_a_campaign_with_their_relax_step(tmp_path):
         ).make(precursor("In3+"))
         responses = run_locally(flow, ensure_success=True, root_dir=str(tmp_path), create_folders=True)
         outputs = [r.output for answers in responses.values() for r in answers.values()]
-        summary = next(o for o in outputs if type(o).__name__ == "ExchangeEnergies")
+        summary = next(o for o in outputs if type(o).__name__ == "ReactionEnergies")
         relaxed = next(o for o in outputs if isinstance(o, Relaxation))
         energies[name] = (relaxed.energy, summary.reactions[0].energy)
     assert energies["theirs"][0] == pytest.approx(energies["ours"][0], abs=2e-3)

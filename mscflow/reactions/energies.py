@@ -47,7 +47,7 @@ class ReactionEnergy(BaseModel):
     label, equation, site
         What is distinguished, the equation, and where.
     ion, leaving
-        Incoming cation, binding modes of the leaving ligands.
+        Of an exchange: incoming cation, binding modes of the leaving ligands.
     energy
         ΔE / eV, products minus reactants, electronic (no vibrations).
     energy_kj_mol
@@ -65,8 +65,8 @@ class ReactionEnergy(BaseModel):
     energy_kj_mol: float
 
 
-class ExchangeEnergies(Document):
-    """Exchange energies of one cluster, every species at the same level.
+class ReactionEnergies(Document):
+    """Energies of reactions, every species at the same level.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ def collect(
     reactions: Sequence[Reaction],
     results: Mapping[str, Relaxation | Refinement | None],
     geometry_level: str,
-) -> ExchangeEnergies:
+) -> ReactionEnergies:
     """Turn energies of species into energies of reactions.
 
     Parameters
@@ -111,7 +111,7 @@ def collect(
 
     Returns
     -------
-    ExchangeEnergies
+    ReactionEnergies
         Reactions whose species are all known, sorted by ion and energy; the rest is listed as failed.
 
     Raises
@@ -133,9 +133,9 @@ def collect(
     warned = sorted(
         f"{species[key].name}: {warning}" for key, result in known.items() for warning in result.warnings
     )
-    return ExchangeEnergies(
+    return ReactionEnergies(
         input_hash=input_hash(
-            "exchange", list(species.values()), level, reactions=[r.equation for r in reactions]
+            "reactions", list(species.values()), level, reactions=[r.equation for r in reactions]
         ),
         reactions=sorted(done, key=lambda row: (row.ion, row.energy)),
         species=[
@@ -168,8 +168,8 @@ def _reaction_energy(reaction: Reaction, energies: Mapping[str, float]) -> React
         label=reaction.label,
         equation=reaction.equation,
         site=reaction.site,
-        ion=reaction.tags["ion"],
-        leaving=list(reaction.tags["leaving"]),
+        ion=reaction.tags.get("ion", ""),
+        leaving=list(reaction.tags.get("leaving", ())),
         energy=energy,
         energy_kj_mol=energy * units.mol / units.kJ,
     )

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mscflow.reactions.energies import ExchangeEnergies
+from mscflow.reactions.energies import ReactionEnergies
 from mscflow.tasks.analyse import Analysis
 from mscflow.tasks.document import Document
 from mscflow.tasks.excite import Excitations
@@ -32,7 +32,7 @@ KNOWN: dict[str, type[Document]] = {
         Analysis,
         Vibrations,
         Excitations,
-        ExchangeEnergies,
+        ReactionEnergies,
     )
 }
 """Documents a report can show, by class name."""
@@ -113,7 +113,7 @@ class CampaignResults(BaseModel):
     refinement: Refinement | None = None
     analysis: Analysis | None = None
     vibrations: Vibrations | None = None
-    exchange: ExchangeEnergies | None = None
+    exchange: ReactionEnergies | None = None
     excitations: Excitations | None = None
     jobs: list[JobLine] = Field(default_factory=list)
     problems: list[str] = Field(default_factory=list)

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jobflow import Flow, JobStore, run_locally
+from maggma.stores import MemoryStore
 
 from mscflow.builder import build, precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
+from mscflow.jobs import ReactionsMaker, RelaxMaker
 from mscflow.reactions.balance import balanced, interconversion
+from mscflow.reactions.energies import ReactionEnergies
 from mscflow.reactions.removal import binding, displacement
 from mscflow.topology import topology
 
@@ -100,3 +104,19 @@ def test_displacement_takes_neutral_ligands_along():
 def test_bad_input_is_one_clear_line(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_energies_of_given_reactions_are_a_flow_of_their_own():
+    complexes = [precursor(ion) for ion in ("Zn2+", "Cd2+")]
+    swapped = [precursor(ion, "acetate") for ion in ("Zn2+", "Cd2+")]
+    reaction = balanced([complexes[0], swapped[1]], [complexes[1], swapped[0]], label="scrambling")
+    maker = ReactionsMaker(relax_maker=RelaxMaker(level="mace:msc-small", fmax=0.1))
+    flow = Flow([maker.make([reaction])])
+    responses = run_locally(flow, store=JobStore(MemoryStore()), ensure_success=True)
+    outputs = [r.output for indices in responses.values() for r in indices.values()]
+    energies = next(o for o in outputs if isinstance(o, ReactionEnergies))
+    assert len(energies.species) == 4
+    assert energies.reactions[0].label == "scrambling"
+    total = {s.name: s.energy for s in energies.species}
+    expected = sum(n * total[cluster.name] for cluster, n in reaction.species)
+    assert energies.reactions[0].energy == pytest.approx(expected)
