@@ -7,8 +7,9 @@ with it as keep the cluster neutral; which ones leave is a search over the ligan
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, product
 from typing import Literal
 
 import networkx as nx
@@ -18,10 +19,13 @@ from mscflow.builder.precursors import precursor
 from mscflow.chemistry import IONS, METALS, Ion, parse_ion
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
+from mscflow.reactions.placements import Permutation, alike, count_placements, placements, symmetries
 from mscflow.reactions.reaction import Reaction
 from mscflow.topology import Ligand, Topology, topology
 
 Sites = Literal["surface", "core", "all"] | Sequence[int]
+Search = Literal["nearest", "all"]
+Symmetry = Literal["cluster", "core"]
 
 
 def exchange(cluster: Cluster, ion: str | Ion, sites: Sites = "surface") -> list[Reaction]:
@@ -58,7 +62,94 @@ def exchange(cluster: Cluster, ion: str | Ion, sites: Sites = "surface") -> list
         if cluster.symbols[site] != ion.element
         for leaving in _leaving(graph, site, ion)
     ]
-    return [_reaction(graph, ion, site, leaving) for site, leaving in _distinct(graph, candidates)]
+    return [_reaction(graph, ion, (site,), leaving) for site, leaving in _distinct(graph, candidates)]
+
+
+def exchanges(
+    cluster: Cluster,
+    ion: str | Ion,
+    n: int,
+    sites: Sites = "surface",
+    symmetry: Symmetry = "cluster",
+    search: Search = "nearest",
+) -> Iterator[Reaction]:
+    """Yield every symmetry-distinct exchange of `n` cations for `ion`, one after the other.
+
+    Two placements are the same when a symmetry of the graph of `mscflow.reactions.placements` maps one onto
+    the other; `n_exchanges` says beforehand how many there are.
+
+    Parameters
+    ----------
+    cluster, ion, sites
+        See `exchange`.
+    n
+        Number of cations.
+    symmetry
+        Whether a symmetry has to map the whole cluster onto itself or only its ``"core"``: the few placements
+        that differ with any ligand shell.
+    search
+        Which ligands leave with each cation that is replaced by one of lower charge: ``"nearest"``, those
+        that bind the fewest cations beside it; ``"all"``, every choice among its own.
+
+    Raises
+    ------
+    InputError
+        See `exchange`; or if `n` is not positive.
+    """
+    ion = parse_ion(ion) if isinstance(ion, str) else ion
+    graph, candidates = _candidates(cluster, ion, sites, n)
+    group = _group(cluster, candidates, symmetry)
+    number = {ligand: k for k, ligand in enumerate(graph.ligands)}
+    node = {k: len(cluster) + c for c, members in enumerate(alike(cluster)) for k in members}
+    for chosen in placements(candidates, n, group):
+        fixing = [image for image in group if {image[i] for i in chosen} == set(chosen)]
+        seen = set()
+        for leaving in _joint(graph, chosen, ion, search):
+            nodes = [node[number[ligand]] for ligand in leaving]
+            key = min(tuple(sorted(image[i] for i in nodes)) for image in fixing)
+            if key not in seen:
+                seen.add(key)
+                yield _reaction(graph, ion, chosen, leaving)
+
+
+def n_exchanges(
+    cluster: Cluster, ion: str | Ion, n: int, sites: Sites = "surface", symmetry: Symmetry = "cluster"
+) -> int:
+    """Return the number of placements of `exchanges` without making them (Burnside's lemma)."""
+    ion = parse_ion(ion) if isinstance(ion, str) else ion
+    _, candidates = _candidates(cluster, ion, sites, n)
+    return count_placements(candidates, n, _group(cluster, candidates, symmetry))
+
+
+def _candidates(cluster: Cluster, ion: Ion, sites: Sites, n: int) -> tuple[Topology, list[int]]:
+    if n < 1:
+        raise InputError(f"n must be at least 1, not {n}")
+    graph = topology(cluster)
+    return graph, [site for site in _sites(graph, sites) if cluster.symbols[site] != ion.element]
+
+
+def _group(cluster: Cluster, candidates: Sequence[int], symmetry: Symmetry) -> list[Permutation]:
+    """Return the symmetries that map the candidates onto themselves."""
+    sites = set(candidates)
+    return [
+        image
+        for image in symmetries(cluster, ligands=symmetry == "cluster")
+        if {image[i] for i in sites} == sites
+    ]
+
+
+def _joint(graph: Topology, chosen: Sequence[int], ion: Ion, search: Search) -> Iterator[tuple[Ligand, ...]]:
+    """Yield sets of ligands that may leave together, as many per site as keep the cluster neutral."""
+    per_site = [
+        sorted(_leaving(graph, site, ion), key=lambda ligands: sum(len(lig.metals) for lig in ligands))
+        for site in chosen
+    ]
+    for choice in product(*per_site):
+        leaving = tuple(ligand for ligands in choice for ligand in ligands)
+        if len(set(leaving)) == len(leaving):
+            yield leaving
+            if search == "nearest":
+                return
 
 
 def _sites(graph: Topology, sites: Sites) -> list[int]:
@@ -115,37 +206,50 @@ def _distinct(
     return distinct
 
 
-def _reaction(graph: Topology, ion: Ion, site: int, leaving: tuple[Ligand, ...]) -> Reaction:
+def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> Reaction:
     cluster = graph.cluster
-    old = cluster.symbols[site]
-    ligand = _ligand_name(graph, site, leaving)
+    replaced = Counter(cluster.symbols[site] for site in sites)
+    ligand = _ligand_name(graph, sites[0], leaving)
     gone = {atom for lost in leaving for atom in lost.atoms}
     modes = " and ".join(_mode(lost) for lost in leaving)
-    label = f"{ion} at {old} {site}" + (f", {modes} ligand leaves" if leaving else "")
+    where = " and ".join(f"{cluster.symbols[site]} {site}" for site in sites)
+    leave = "ligand leaves" if len(leaving) == 1 else "ligands leave"
+    label = f"{ion} at {where}" + (f", {modes} {leave}" if leaving else "")
     kept = [i for i in range(len(cluster)) if i not in gone]
-    product = cluster.select(
+    exchanged = cluster.select(
         kept,
-        symbols=[ion.element if i == site else cluster.symbols[i] for i in kept],
-        multiplicity=_high_spin(cluster, ion),
-        name=_exchanged_name(cluster, old, ion.element, site, leaving),
+        symbols=[ion.element if i in sites else cluster.symbols[i] for i in kept],
+        multiplicity=_high_spin(cluster, ion, len(sites)),
+        name=_exchanged_name(cluster, ion.element, sites, leaving),
         provenance={
             **cluster.provenance,
-            "exchange": {"ion": str(ion), "site": site, "leaving": [list(lost.atoms) for lost in leaving]},
+            "exchange": {
+                "ion": str(ion),
+                "sites": list(sites),
+                "leaving": [list(lost.atoms) for lost in leaving],
+            },
         },
     )
-    incoming = precursor(ion, ligand)
-    outgoing = precursor(IONS[f"{old}{METALS[old] if METALS[old] > 1 else ''}+"], ligand)
+    outgoing = [
+        (precursor(IONS[f"{old}{METALS[old] if METALS[old] > 1 else ''}+"], ligand), n)
+        for old, n in replaced.items()
+    ]
     return Reaction(
-        species=((cluster, -1), (incoming, -1), (product, 1), (outgoing, 1)),
+        species=((cluster, -1), (precursor(ion, ligand), -len(sites)), (exchanged, 1), *outgoing),
         label=label,
-        site=site,
-        tags={"ion": str(ion), "leaving": [_mode(lost) for lost in leaving], "ligand": ligand},
+        site=sites[0] if len(sites) == 1 else None,
+        tags={
+            "ion": str(ion),
+            "sites": list(sites),
+            "leaving": [_mode(lost) for lost in leaving],
+            "ligand": ligand,
+        },
     )
 
 
-def _high_spin(cluster: Cluster, ion: Ion) -> int:
-    """Return the multiplicity with the unpaired electrons of cluster and ion parallel."""
-    return cluster.multiplicity + ion.multiplicity - 1
+def _high_spin(cluster: Cluster, ion: Ion, n: int) -> int:
+    """Return the multiplicity with the unpaired electrons of cluster and `n` ions parallel."""
+    return cluster.multiplicity + n * (ion.multiplicity - 1)
 
 
 def _mode(ligand: Ligand) -> str:
@@ -169,7 +273,8 @@ def _ligand_name(graph: Topology, site: int, leaving: tuple[Ligand, ...]) -> str
     return name
 
 
-def _exchanged_name(cluster: Cluster, old: str, new: str, site: int, leaving: tuple[Ligand, ...]) -> str:
+def _exchanged_name(cluster: Cluster, new: str, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> str:
     base = cluster.name or cluster.formula
+    where = " ".join(f"{new}@{cluster.symbols[site]}{site}" for site in sites)
     lost = f" −{len(leaving)}L({','.join(str(lost.atoms[0]) for lost in leaving)})" if leaving else ""
-    return re.sub(r"\s+", " ", f"{base} {new}@{old}{site}{lost}")
+    return re.sub(r"\s+", " ", f"{base} {where}{lost}")
