@@ -20,6 +20,10 @@ VALID_EVERY = 12
 """Every twelfth trajectory that is not held out validates the fit (learning rate, best epoch)."""
 
 
+STAGE_TWO_LR = 1e-3
+"""Learning rate of the epochs in which energies weigh more."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Frames by purpose.
@@ -95,6 +99,7 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     frames = split(recipe, labels)
     for part, atoms in (("train", frames.train), ("valid", frames.valid)):
         write(directory / f"{part}.extxyz", [_bare(a) for a in atoms], format="extxyz")
+    _allow_stage_two(directory / "checkpoints")
     log = directory / "fit.log"
     with log.open("a") as stream:
         code = subprocess.run(  # noqa: S603 - our own interpreter and arguments, no shell
@@ -107,6 +112,24 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     if code or not model.exists():
         raise CalculationError(f"the fit of {recipe.name} ended with code {code}: see {log}")
     return model.rename(finished)
+
+
+def _allow_stage_two(checkpoints: Path) -> None:
+    """Give the optimizer's state the learning rate of stage two, where a fit that ended before it left none.
+
+    mace-torch 0.3.16 restores such a state as it is, and stops with a KeyError when stage two begins.
+    """
+    import torch
+
+    for file in checkpoints.glob("*.pt"):
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        groups = state["optimizer"]["param_groups"]
+        if any("swa_lr" not in group for group in groups):
+            for group in groups:
+                group["swa_lr"] = STAGE_TWO_LR
+            partial = file.with_suffix(".partial")
+            torch.save(state, partial)
+            partial.rename(file)
 
 
 def _bare(atoms: Atoms) -> Atoms:
@@ -146,11 +169,10 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "default_dtype": "float32",
         "device": "cpu",
         "error_table": "PerAtomMAE",
-        "eval_interval": 2,
+        "swa_lr": STAGE_TWO_LR,
         "plot": False,
     }
-    # --swa also where stage two is not reached: a later round goes on from the optimizer's state
-    flags = ["--pair_repulsion", "--swa", "--ema", "--amsgrad", "--restart_latest"]
+    flags = ["--pair_repulsion", "--swa", "--ema", "--amsgrad", "--restart_latest", "--save_all_checkpoints"]
     return [f"--{key}={value}" for key, value in options.items()] + flags
 
 
