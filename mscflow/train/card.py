@@ -63,10 +63,11 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         ),
         "",
         "Frames lie on the teacher's relaxations from the builder's geometry, are thermal copies "
-        f"({', '.join(f'{t:g}' for t in recipe.sampling.temperatures)} K) or scaled copies of what these "
-        "reached, or lie on relaxations and molecular dynamics of an earlier fit. Held out are whole "
-        "families and whole ligand arrangements (every fifth of a family) with all their trajectories, not "
-        "frames of arrangements that were trained on.",
+        f"({', '.join(f'{t:g}' for t in recipe.sampling.temperatures)} K), scaled or squeezed copies of what "
+        "these reached, or lie on relaxations and molecular dynamics of an earlier fit. Frames in which "
+        "ligands have reacted are left out (squeezed copies and the edges of holes excepted). Held out are "
+        "whole families and whole ligand arrangements (every fifth of a family) with all their trajectories, "
+        "not frames of arrangements that were trained on.",
         "",
         f"## Errors against {recipe.teacher}, held-out frames",
         "",
