@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from mscflow.train.card import card, record, write_record
 from mscflow.train.explore import explore
 from mscflow.train.fit import Split, fit, split
 from mscflow.train.labels import label
+from mscflow.train.offsets import shifted
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
 from mscflow.train.validate import (
@@ -68,15 +68,19 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     """
     frames, fitted = _fitted(recipe, directory, n_workers)
     model = directory / f"{recipe.name}.model"
-    shutil.copyfile(fitted, model)
-    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
-    calculator = potential.calculator(starts(recipe)[0].cluster)
-    training_domain(frames.train, calculator).save(domain_file(model))
+    first = starts(recipe)[0].cluster
+    shifted(fitted, model, frames.train, _trusted(fitted).calculator(first))
+    potential = _trusted(model)
+    training_domain(frames.train, potential.calculator(first)).save(domain_file(model))
     found = evaluate(recipe, potential, frames)
     registered = record(recipe, model, found, frames)
     write_record(registered, directory / f"{recipe.name}.json")
     (directory / f"{recipe.name}.md").write_text(card(recipe, frames, found, registered))
     return registered
+
+
+def _trusted(model: Path) -> MACE:
+    return MACE(model=str(model), trusted_sha256=file_checksum(model))
 
 
 def _fitted(recipe: Recipe, directory: Path, n_workers: int) -> tuple[Split, Path]:

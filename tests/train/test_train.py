@@ -18,6 +18,7 @@ from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal
 from mscflow.train.explore import compared, explore, explored
 from mscflow.train.fit import fit, split
 from mscflow.train.labels import label, load, reacted
+from mscflow.train.offsets import shifted
 from mscflow.train.pipeline import load_recipe
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
 from mscflow.train.starts import Start, starts
@@ -59,6 +60,19 @@ def test_the_model_has_learned_something(trained):
     frames = split(RECIPE, [place / "labels"])
     errors = frame_errors(frames.valid, potential.calculator(build("ZnL2")))["all"]
     assert errors.force_mae < errors.force_mean
+
+
+def test_energies_of_free_atoms_are_fitted_last(trained):
+    place, model = trained
+    frames = split(RECIPE, [place / "labels"])
+    cluster = build("ZnL2")
+    target = place / "shifted.model"
+    before = MACE(model=str(model), trusted_sha256=file_checksum(model)).calculator(cluster)
+    shifted(model, target, frames.train, before)
+    after = MACE(model=str(target), trusted_sha256=file_checksum(target)).calculator(cluster)
+    errors = [frame_errors(frames.train, calculator)["all"] for calculator in (before, after)]
+    assert errors[1].energy_mae < errors[0].energy_mae
+    assert errors[1].force_mae == pytest.approx(errors[0].force_mae, abs=1e-6)
 
 
 def test_what_the_model_never_saw_is_out_of_its_domain(trained):
