@@ -18,13 +18,16 @@ from mscflow.train.validate import Evaluation
 def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> ModelRecord:
     """Return the registry record of a trained model; errors carry quantity and unit in their keys."""
     intact = [e for e in found.exchanges if e.kept]
+    kept = [s for s in found.structures if s.kept]
     errors = {
         "held_out_force_mae_meV_per_A": found.frames["all"].force_mae,
         "held_out_energy_mae_meV_per_atom": found.frames["all"].energy_mae,
-        "core_bond_max_A": max(s.core_bond[0] for s in found.structures),
-        "cation_separation_mean_A": float(np.mean([s.separation for s in found.structures])),
-        "exchange_energy_mae_eV": float(np.mean([abs(e.model - e.teacher) for e in intact])),
+        "structures_damaged": float(len(found.structures) - len(kept)),
+        "core_bond_max_A": max(s.core_bond[0] for s in kept),
+        "cation_separation_mean_A": float(np.mean([s.separation for s in kept])),
     }
+    if intact:
+        errors["exchange_energy_mae_eV"] = float(np.mean([abs(e.model - e.teacher) for e in intact]))
     return ModelRecord(
         name=recipe.name,
         file=model.name,
@@ -79,6 +82,9 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         ),
         "",
         "## Relaxed structures (from the teacher's minimum, fmax 0.05 eV/Å)",
+        "",
+        f"Of {found.n_compared} structures these stay intact when the teacher itself relaxes them from the "
+        "builder's geometry.",
         "",
         "| structure | core bonds: largest, mean deviation / Å | cation separations: mean deviation / Å "
         "| intact |",

@@ -184,10 +184,13 @@ class Evaluation:
         By family, and for ``all``.
     structures
         Relaxed structures.
+    n_compared
+        Number of structures that were tried; the others react when the teacher relaxes them.
     exchanges
         Exchange energies.
     """
 
     frames: dict[str, FrameErrors]
     structures: tuple[StructureErrors, ...]
+    n_compared: int
     exchanges: tuple[ExchangeErrors, ...]
