@@ -31,8 +31,10 @@ def approaching(level: Level, start: Cluster) -> Iterator[Cluster]:
     atoms.calc = level.calculator(start)
     wanted = list(DISTANCES)
     for _ in LBFGS(atoms, logfile=None, maxstep=0.05).irun(fmax=0.05, steps=300):
+        if not wanted:
+            return
         found = start.replace(positions=atoms.get_positions())
-        if wanted and nearest_oxygen(found)[1] < wanted[0]:
+        if nearest_oxygen(found)[1] < wanted[0]:
             wanted.pop(0)
             yield found
 
@@ -61,10 +63,8 @@ def main() -> None:
     print("|---|---|" + "---|" * len(LEVELS))
     for text, seed in DESCENTS:
         for cluster in approaching(parse_level(text), build("In4P", seed=seed)):
-            row = [f"| {text}, seed {seed} | {nearest_oxygen(cluster)[1]:.2f}"]
-            print(
-                *row, *(f"{push(cluster, level):+.2f}" for level in LEVELS), sep=" | ", end=" |\n", flush=True
-            )
+            pushes = " | ".join(f"{push(cluster, level):+.2f}" for level in LEVELS)
+            print(f"| {text}, seed {seed} | {nearest_oxygen(cluster)[1]:.2f} | {pushes} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,17 @@ def parse_ion(text: str) -> Ion:
     return ion
 
 
+def usual_ion(symbol: str) -> Ion:
+    """Return the ion of a metal in its usual oxidation state.
+
+    Raises
+    ------
+    InputError
+        If it is not one of `IONS`.
+    """
+    return parse_ion(str(Ion(symbol, METALS[symbol])))
+
+
 def covalent_radius(symbol: str) -> float:
     """Return the covalent radius of an element / Å (Cordero et al. 2008)."""
     return float(covalent_radii[atomic_numbers[symbol]])

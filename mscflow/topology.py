@@ -126,6 +126,11 @@ class Topology:
         )
 
     @cached_property
+    def skeleton(self) -> tuple[int, ...]:
+        """Indices of metals and core anions, ascending."""
+        return tuple(sorted((*self.metals, *self.core_anions)))
+
+    @cached_property
     def fragments(self) -> tuple[Ligand, ...]:
         """All connected non-metal, non-core fragments, bound to the cluster or free."""
         inorganic = set(self.metals) | set(self.core_anions)

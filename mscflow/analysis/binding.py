@@ -109,7 +109,7 @@ def coordination(cluster: Cluster) -> list[Coordination]:
     """Return the coordination of every cation and core anion, in order of index."""
     graph = topology(cluster)
     rows = []
-    for atom in sorted((*graph.metals, *graph.core_anions)):
+    for atom in graph.skeleton:
         near = sorted(graph.graph[atom])
         counts = Counter(cluster.symbols[j] for j in near)
         means = {

@@ -106,7 +106,7 @@ class _Skeleton:
 
     def __init__(self, cluster: Cluster) -> None:
         self.graph: Topology = topology(cluster)
-        self.atoms = sorted((*self.graph.metals, *self.graph.core_anions))
+        self.atoms = list(self.graph.skeleton)
         self.positions = cluster.positions
         self.symbols = cluster.symbols
         self.kinds = {i: cluster.symbols[i] in METALS for i in self.atoms}

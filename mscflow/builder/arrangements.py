@@ -23,7 +23,7 @@ def arrangement(cluster: Cluster) -> str:
     ligands' tails does not count.
     """
     graph = topology(cluster)
-    skeleton = sorted((*graph.metals, *graph.core_anions))
+    skeleton = graph.skeleton
     drawing: nx.Graph = nx.Graph()
     drawing.add_nodes_from((i, {"label": cluster.symbols[i]}) for i in skeleton)
     drawing.add_edges_from(graph.graph.subgraph(skeleton).edges)

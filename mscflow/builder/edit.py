@@ -27,7 +27,14 @@ X_H = {"C": 1.10, "N": 1.02, "P": 1.42, "S": 1.35, "Se": 1.47, "O": 0.97, "As": 
 def ligand_names(cluster: Cluster) -> list[str | None]:
     """Return the name of each ligand (in the order of `Topology.ligands`), None for unknown ones."""
     graph = topology(cluster)
-    return [_name(graph, ligand) for ligand in graph.ligands]
+    return [ligand_name(graph, ligand) for ligand in graph.ligands]
+
+
+def ligand_name(graph: Topology, ligand: Ligand) -> str | None:
+    """Return the name of a ligand, None if it is not one that is known."""
+    number = {atom: n for n, atom in enumerate(ligand.atoms)}
+    bonds = [(number[i], number[j]) for i, j in graph.graph.subgraph(ligand.atoms).edges]
+    return identify([graph.cluster.symbols[i] for i in ligand.atoms], bonds)
 
 
 def swap_ligands(cluster: Cluster, names: Mapping[str, str]) -> Cluster:
@@ -47,7 +54,7 @@ def swap_ligands(cluster: Cluster, names: Mapping[str, str]) -> Cluster:
     """
     graph = topology(cluster)
     wanted = {ligand_template(old).name: ligand_template(new) for old, new in names.items()}
-    found = [_name(graph, ligand) for ligand in graph.ligands]
+    found = [ligand_name(graph, ligand) for ligand in graph.ligands]
     for old, new in wanted.items():
         if old not in found:
             there = sorted({name for name in found if name})
@@ -281,15 +288,9 @@ def _stem(graph: Topology, ligand: Ligand) -> set[int]:
     return stem
 
 
-def _name(graph: Topology, ligand: Ligand) -> str | None:
-    number = {atom: n for n, atom in enumerate(ligand.atoms)}
-    bonds = [(number[i], number[j]) for i, j in graph.graph.subgraph(ligand.atoms).edges]
-    return identify([graph.cluster.symbols[i] for i in ligand.atoms], bonds)
-
-
 def _core(graph: Topology) -> tuple[Core, dict[int, int]]:
     """Return the skeleton, and the number in it of each of its atoms."""
-    atoms = sorted({*graph.metals, *graph.core_anions})
+    atoms = list(graph.skeleton)
     number = {atom: n for n, atom in enumerate(atoms)}
     bonds = [_ordered((number[i], number[j])) for i, j in graph.graph.subgraph(atoms).edges]
     cluster = graph.cluster

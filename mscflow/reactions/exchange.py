@@ -14,9 +14,10 @@ from typing import Literal
 
 import networkx as nx
 
-from mscflow.builder.ligands import LIGANDS, identify
+from mscflow.builder.edit import ligand_name
+from mscflow.builder.ligands import LIGANDS
 from mscflow.builder.precursors import precursor
-from mscflow.chemistry import IONS, METALS, Ion, parse_ion
+from mscflow.chemistry import METALS, Ion, parse_ion, usual_ion
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.placements import Permutation, alike, count_placements, placements, symmetries
@@ -99,13 +100,12 @@ def exchanges(
     ion = parse_ion(ion) if isinstance(ion, str) else ion
     graph, candidates = _candidates(cluster, ion, sites, n)
     group = _group(cluster, candidates, symmetry)
-    number = {ligand: k for k, ligand in enumerate(graph.ligands)}
-    node = {k: len(cluster) + c for c, members in enumerate(alike(cluster)) for k in members}
+    node = {graph.ligands[k]: len(cluster) + c for c, members in enumerate(alike(cluster)) for k in members}
     for chosen in placements(candidates, n, group):
         fixing = [image for image in group if {image[i] for i in chosen} == set(chosen)]
         seen = set()
         for leaving in _joint(graph, chosen, ion, search):
-            nodes = [node[number[ligand]] for ligand in leaving]
+            nodes = [node[ligand] for ligand in leaving]
             key = min(tuple(sorted(image[i] for i in nodes)) for image in fixing)
             if key not in seen:
                 seen.add(key)
@@ -230,10 +230,7 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
             },
         },
     )
-    outgoing = [
-        (precursor(IONS[f"{old}{METALS[old] if METALS[old] > 1 else ''}+"], ligand), n)
-        for old, n in replaced.items()
-    ]
+    outgoing = [(precursor(usual_ion(old), ligand), n) for old, n in replaced.items()]
     return Reaction(
         species=((cluster, -1), (precursor(ion, ligand), -len(sites)), (exchanged, 1), *outgoing),
         label=label,
@@ -261,11 +258,7 @@ def _ligand_name(graph: Topology, site: int, leaving: tuple[Ligand, ...]) -> str
     carried = leaving or [lig for lig in graph.ligands if site in lig.metals] or graph.ligands
     if not carried:
         raise InputError(f"no ligand at site {site}: nothing can leave with the cation, or bring the other")
-    atoms = carried[0].atoms
-    number = {atom: n for n, atom in enumerate(atoms)}
-    inner = graph.graph.subgraph(atoms)
-    symbols = [graph.cluster.symbols[atom] for atom in atoms]
-    name = identify(symbols, [(number[i], number[j]) for i, j in inner.edges])
+    name = ligand_name(graph, carried[0])
     if name is None:
         raise InputError(
             f"no molecular reference for ligand {carried[0].formula}: known are {', '.join(LIGANDS)}"

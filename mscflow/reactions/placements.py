@@ -65,7 +65,7 @@ def alike(cluster: Cluster) -> tuple[tuple[int, ...], ...]:
 
 def _drawing(cluster: Cluster, ligands: bool) -> nx.Graph:
     graph = topology(cluster)
-    skeleton = sorted((*graph.metals, *graph.core_anions))
+    skeleton = graph.skeleton
     drawing: nx.Graph = nx.Graph()
     drawing.add_nodes_from((i, {"label": cluster.symbols[i]}) for i in skeleton)
     drawing.add_edges_from((*edge, {"bonds": 1}) for edge in graph.graph.subgraph(skeleton).edges)

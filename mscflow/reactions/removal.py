@@ -6,11 +6,11 @@ In(O2CR)3·(amine)n (Anderson et al., J. Am. Chem. Soc. 2013, 135, 18536, for Cd
 
 from __future__ import annotations
 
-from mscflow.builder.edit import remove_complex
+from mscflow.builder.edit import ligand_name, remove_complex
 from mscflow.builder.fragments import fragment
-from mscflow.builder.ligands import identify, ligand_template
+from mscflow.builder.ligands import ligand_template
 from mscflow.builder.precursors import precursor
-from mscflow.chemistry import METALS
+from mscflow.chemistry import usual_ion
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.reaction import Reaction
@@ -80,20 +80,12 @@ def _vacancy(cluster: Cluster, site: int) -> tuple[Cluster, str, str]:
     """Return the cluster without the complex at a site, the cation, and the name of its ligand."""
     rest, unit = remove_complex(cluster, site)
     graph = topology(unit)
-    names = {_ligand_name(unit, fragment.atoms) for fragment in graph.fragments}
+    names = {ligand_name(graph, fragment) for fragment in graph.fragments}
     if len(names) != 1 or None in names:
         formulas = sorted({fragment.formula for fragment in graph.fragments})
         raise InputError(
             f"{cluster.symbols[site]} (atom {site}) would leave with {', '.join(formulas)}: "
             "the reference complex needs ligands of one known kind"
         )
-    symbol = cluster.symbols[site]
-    charge = METALS[symbol]
     label = f"{cluster.name or cluster.formula} −{unit.formula}({site})"
-    return rest.replace(name=label), f"{symbol}{charge if charge > 1 else ''}+", str(names.pop())
-
-
-def _ligand_name(cluster: Cluster, atoms: tuple[int, ...]) -> str | None:
-    number = {atom: n for n, atom in enumerate(atoms)}
-    bonds = [(number[i], number[j]) for i, j in topology(cluster).graph.subgraph(atoms).edges]
-    return identify([cluster.symbols[i] for i in atoms], bonds)
+    return rest.replace(name=label), str(usual_ion(cluster.symbols[site])), str(names.pop())

@@ -24,7 +24,6 @@ differs from level 3 by less than 1 meV in energy and 3e-5 in oscillator strengt
 CONV_TOL = 1e-4
 """Threshold of the eigensolver. Measured on In(O2CH)3: 1e-3 differs from 1e-5 by 4e-6 eV."""
 
-
 SPARE_STATES = 6
 """States solved for beyond those asked for where that costs little: of degenerate ones PySCF's solver can
 miss the last. Seen on Zn(O2CH)2, three states of PBE0: the third was really the seventh."""
