@@ -211,10 +211,10 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
     replaced = Counter(cluster.symbols[site] for site in sites)
     ligand = _ligand_name(graph, sites[0], leaving)
     gone = {atom for lost in leaving for atom in lost.atoms}
-    modes = " and ".join(_mode(lost) for lost in leaving)
+    lost_names = " and ".join(f"{_mode(lost)} L({lost.atoms[0]})" for lost in leaving)
     where = " and ".join(f"{cluster.symbols[site]} {site}" for site in sites)
-    leave = "ligand leaves" if len(leaving) == 1 else "ligands leave"
-    label = f"{ion} at {where}" + (f", {modes} {leave}" if leaving else "")
+    leave = "leaves" if len(leaving) == 1 else "leave"
+    label = f"{ion} at {where}" + (f", {lost_names} {leave}" if leaving else "")
     kept = [i for i in range(len(cluster)) if i not in gone]
     exchanged = cluster.select(
         kept,
