@@ -8,6 +8,9 @@ from typing import Any
 
 import typer
 
+PIPED_WIDTH = 160
+"""Columns of a table that goes into a file or a pipe."""
+
 
 def show_json(content: Any) -> None:
     """Print JSON for machines."""
@@ -31,7 +34,10 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], whole: Sequence[st
         table.add_column(str(column).replace("_", " "), no_wrap=column in whole)
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row.values()))
-    Console().print(table if rows else escape(f"{title}: none"))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
+    console.print(table if rows else escape(f"{title}: none"))
 
 
 def _cell(value: Any) -> str:

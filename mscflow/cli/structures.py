@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -101,10 +102,13 @@ def list_clusters(as_json: Json = False) -> None:
     if as_json:
         show_json({"clusters": rows, "ligands": list(LIGANDS)})
     else:
-        hidden = ("default ligands",)  # they stand in the formula
-        short = [{key: value for key, value in row.items() if key not in hidden} for row in rows]
-        show_table("Clusters (atoms with the default ligands); no core is a crystal structure", short)
+        for row in rows:
+            del row["default ligands"]  # they stand in the formula
+            row["provenance"] = re.split("[:;]", str(row["provenance"]))[0]
+        title = "Clusters (atoms with the default ligands); no core is a crystal structure"
+        show_table(title, rows, whole=("name", "formula"))
         typer.echo("Ligands: " + ", ".join(LIGANDS) + "; or a SMILES with the donors marked :1")
+        typer.echo("What is certain of each core and what a guess: mscflow list --json")
 
 
 def analyze(
