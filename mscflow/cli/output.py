@@ -36,7 +36,7 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], whole: Sequence[st
         table.add_row(*(escape(_cell(value)) for value in row.values()))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
+        console.width = PIPED_WIDTH
     console.print(table if rows else escape(f"{title}: none"))
 
 
