@@ -206,7 +206,7 @@ class BoxNumInt(dft.numint.NumInt):
 
         number, total = np.zeros(n_spin), 0.0
         potential = np.zeros_like(dm)
-        for box, n, energy, parts in _parallel(one, boxes):
+        for box, n, energy, parts in over_boxes(one, boxes):
             number += n
             total += energy
             for matrix, part in zip(potential, parts, strict=True):
@@ -236,7 +236,7 @@ class BoxNumInt(dft.numint.NumInt):
             return box, [_potential(ao, np.einsum("xg,xyg->yg", r, kernel)) for r in rho]
 
         response = np.zeros_like(changes)
-        for box, parts in _parallel(one, boxes):
+        for box, parts in over_boxes(one, boxes):
             window = np.ix_(box.functions, box.functions)
             for matrix, part in zip(response, parts, strict=True):
                 matrix[window] += part
@@ -258,7 +258,7 @@ def _potential(ao: np.ndarray, weighted: np.ndarray) -> np.ndarray:
     return ao[0].T @ scaled
 
 
-def _parallel(function: Any, boxes: Boxes) -> Iterator[Any]:
+def over_boxes(function: Any, boxes: Boxes) -> Iterator[Any]:
     """Apply `function` to all boxes in as many threads as PySCF uses; NumPy and libcint release the lock.
 
     Threads of the linear algebra library inside these threads would wait for each other in busy loops:

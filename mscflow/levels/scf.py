@@ -18,6 +18,7 @@ from pyscf.pbc.dft import multigrid
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels.dispersion import dispersion
+from mscflow.levels.gradient import gradient
 from mscflow.levels.guess import initial_density
 from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.molecule import available_memory, build
@@ -99,9 +100,11 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
     is_open = cluster.multiplicity > 1
     if level.is_periodic:
         mf = (pbc_dft.UKS if is_open else pbc_dft.RKS)(mol, xc=level.xc)
+        mf.chkfile = None
         mf._numint = multigrid.MultiGridNumInt2(mol)
         return mf
     mf = (dft.UKS if is_open else dft.RKS)(mol, xc=level.xc)
+    mf.chkfile = None
     mf = mf.density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
     free = available_memory()
     mf._numint = BoxNumInt(VALUE_SHARE * free)
@@ -165,9 +168,13 @@ def ground_state(
 
 def forces(state: GroundState) -> np.ndarray:
     """Return the forces of a ground state / eV/Å, shape (n_atoms, 3), dispersion included."""
-    gradient = state.mf.nuc_grad_method()
-    gradient.verbose = 0
-    return -gradient.kernel() * Hartree / Bohr + state.dispersion_forces
+    if state.level.is_periodic or state.level.is_hybrid:
+        method = state.mf.nuc_grad_method()
+        method.verbose = 0
+        found = method.kernel()
+    else:
+        found = gradient(state.mf)
+    return -found * Hartree / Bohr + state.dispersion_forces
 
 
 def _stages(level: PySCF, mf: Any) -> list[tuple[str, int | None, float]]:
@@ -211,7 +218,7 @@ def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
     mf.conv_tol = conv_tol
     mf.max_cycle = MAX_CYCLE
     solver = mf.newton() if rung == RUNGS[2] else mf
-    solver.kernel(dm0=density, dump_chk=False)
+    solver.kernel(dm0=density)
     if solver is not mf:
         for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
             setattr(mf, name, getattr(solver, name))

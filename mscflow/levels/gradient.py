@@ -1,0 +1,157 @@
+"""Nuclear gradients of density-fitted GGA energies, without what PySCF's general code computes twice.
+
+Coulomb: derivatives of the fitting functions follow from those of the basis functions, since a common shift
+changes no integral. Core potentials: the integrals of all of them are the sum of those of each. Exchange and
+correlation: box by box (`mscflow.levels.integration`), contracted with the density before anything is stored.
+The result is that of PySCF's gradients to their own accuracy.
+
+This module imports PySCF at the top: import it inside functions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pyscf import df, gto, lib
+from pyscf.ao2mo.outcore import balance_partition
+from scipy.linalg import solve
+
+from mscflow.levels.integration import Box, BoxNumInt, over_boxes
+
+BLOCK_MB = 600.0
+"""Size of a block of three-centre integrals / MB."""
+
+
+def gradient(mf: Any) -> np.ndarray:
+    """Return the nuclear gradient / Eh/bohr of a converged density-fitted GGA calculation.
+
+    Parameters
+    ----------
+    mf
+        ``RKS`` or ``UKS`` with ``with_df`` and a `BoxNumInt`; no hybrid.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_atoms, 3).
+    """
+    densities = np.asarray(mf.make_rdm1()).reshape(-1, mf.mol.nao, mf.mol.nao)
+    total = densities.sum(axis=0)
+    method = mf.nuc_grad_method()
+    method.verbose = 0
+    weighted = np.asarray(method.make_rdm1e(mf.mo_energy, mf.mo_coeff, mf.mo_occ))
+    weighted = weighted.reshape(-1, *total.shape).sum(axis=0)
+    overlap = method.get_ovlp(mf.mol)
+    return (
+        method.grad_nuc()
+        + _core_hamiltonian(mf.mol, total)
+        - 2 * _by_atom(mf.mol, np.einsum("xij,ij->ix", overlap, weighted))
+        + _coulomb(mf.mol, _auxiliary(mf), total)
+        + _exchange_correlation(mf, densities)
+    )
+
+
+def _by_atom(mol: gto.Mole, of_function: np.ndarray) -> np.ndarray:
+    """Sum over the basis functions of each atom, shape (n_functions, 3) to (n_atoms, 3)."""
+    return np.array([of_function[p0:p1].sum(axis=0) for p0, p1 in mol.aoslice_by_atom()[:, 2:]])
+
+
+def _auxiliary(mf: Any) -> gto.Mole:
+    if mf.with_df.auxmol is None:
+        return df.addons.make_auxmol(mf.mol, mf.with_df.auxbasis)
+    return mf.with_df.auxmol
+
+
+def _core_hamiltonian(mol: gto.Mole, density: np.ndarray) -> np.ndarray:
+    """Return the contribution of kinetic energy, nuclei and core potentials.
+
+    ⟨∇i|h|j⟩ summed over the functions of an atom is minus half its share as the centre of functions; each
+    potential moves with its atom, too.
+    """
+    kinetic = np.einsum("xij,ij->ix", mol.intor("int1e_ipkin"), density)
+    nuclear = np.einsum("xij,ij->ix", mol.intor("int1e_ipnuc"), density)
+    functions = kinetic + nuclear
+    with_core = set(mol._ecpbas[:, gto.ATOM_OF]) if mol.has_ecp() else set()
+    potentials = np.zeros((mol.natm, 3))
+    for atom in range(mol.natm):
+        with mol.with_rinv_at_nucleus(atom):
+            moved = -mol.atom_charge(atom) * np.einsum("xij,ij->x", mol.intor("int1e_iprinv"), density)
+            if atom in with_core:
+                core = np.einsum("xij,ij->ix", mol.intor("ECPscalar_iprinv"), density)
+                functions += core
+                moved += core.sum(axis=0)
+        potentials[atom] = 2 * moved
+    return potentials - 2 * _by_atom(mol, functions)
+
+
+def _coulomb(mol: gto.Mole, auxiliary: gto.Mole, density: np.ndarray) -> np.ndarray:
+    """Return the contribution of the fitted Coulomb energy."""
+    packed = lib.pack_tril(2 * density - np.diag(density.diagonal()))
+    fitted = np.zeros(auxiliary.nao)
+    for functions, integrals in _three_centre(mol, auxiliary, "int3c2e", "s2ij"):
+        fitted[functions] = integrals @ packed
+    fitted = solve(auxiliary.intor("int2c2e"), fitted, assume_a="pos")
+    of_function, of_fit = np.zeros((mol.nao, 3)), np.zeros((auxiliary.nao, 3))
+    for functions, integrals in _three_centre(mol, auxiliary, "int3c2e_ip1", "s1"):
+        for x in range(3):
+            part = np.einsum("pji,ji->pi", integrals[x], density) * fitted[functions, None]
+            of_function[:, x] += part.sum(axis=0)
+            of_fit[functions, x] = 2 * part.sum(axis=1)
+    of_fit += np.einsum("xpq,q,p->px", auxiliary.intor("int2c2e_ip1"), fitted, fitted)
+    return _by_atom(auxiliary, of_fit) - 2 * _by_atom(mol, of_function)
+
+
+def _three_centre(
+    mol: gto.Mole, auxiliary: gto.Mole, name: str, symmetry: str
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield integrals (i j|P) block by block of P.
+
+    Their shape is (n_block, n (n + 1) / 2) with symmetry ``s2ij``, with ``s1`` (3, n_block, n, n), i last.
+    """
+    both = mol + auxiliary
+    name = mol._add_suffix(name)
+    optimiser = gto.moleintor.make_cintopt(both._atm, both._bas, both._env, name)
+    components = 1 if symmetry == "s2ij" else 3
+    width = int(np.clip(BLOCK_MB * 1e6 / (8 * components * mol.nao**2), 20, 480))
+    first = auxiliary.ao_loc
+    for start, stop, _ in balance_partition(first, width):
+        shells = (0, mol.nbas, 0, mol.nbas, mol.nbas + start, mol.nbas + stop)
+        block = gto.moleintor.getints(
+            name, both._atm, both._bas, both._env, shells, components, aosym=symmetry, cintopt=optimiser
+        )
+        yield slice(first[start], first[stop]), block.T if symmetry == "s2ij" else block.transpose(0, 3, 2, 1)
+
+
+def _exchange_correlation(mf: Any, densities: np.ndarray) -> np.ndarray:
+    """Return the contribution of the functional; the grid does not move."""
+    integrator: BoxNumInt = mf._numint
+    boxes = integrator.boxes(mf.mol, mf.grids)
+    n_spin = len(densities)
+
+    def one(box: Box) -> tuple[np.ndarray, np.ndarray]:
+        ao = boxes.values(box, derivatives=2)
+        window = np.ix_(box.functions, box.functions)
+        of_function = np.zeros((len(box.functions), 3))
+        parts = [d[window] for d in densities]
+        products = [ao[0] @ d for d in parts]
+        rho = np.array([np.einsum("xgi,gi->xg", ao[:4], p) for p in products])
+        rho[:, 1:] *= 2
+        vxc = integrator.eval_xc_eff(
+            mf.xc, rho[0] if n_spin == 1 else rho, deriv=1, xctype="GGA", spin=n_spin - 1
+        )[1]
+        weights = np.reshape(vxc, rho.shape) * mf.grids.weights[box.points]
+        for density, product, weight in zip(parts, products, weights, strict=True):
+            along = np.einsum("xgi,xg->gi", ao[1:4], weight[1:]) @ density
+            along += product * weight[0][:, None]
+            for x, rows in enumerate(((4, 5, 6), (5, 7, 8), (6, 8, 9))):
+                bent = sum(ao[row] * weight[y][:, None] for y, row in enumerate(rows, start=1))
+                of_function[:, x] += np.einsum("gi,gi->i", ao[1 + x], along)
+                of_function[:, x] += np.einsum("gi,gi->i", bent, product)
+        return box.functions, of_function
+
+    total = np.zeros((mf.mol.nao, 3))
+    for functions, part in over_boxes(one, boxes):
+        total[functions] += part
+    return -2 * _by_atom(mf.mol, total)
