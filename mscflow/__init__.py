@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mscflow.tasks.excite import excite
     from mscflow.tasks.refine import refine
     from mscflow.tasks.relax import relax
+    from mscflow.tasks.relax_batch import relax_batch
     from mscflow.tasks.vibrate import vibrate
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     "read": "mscflow.files",
     "refine": "mscflow.tasks.refine",
     "relax": "mscflow.tasks.relax",
+    "relax_batch": "mscflow.tasks.relax_batch",
     "resume": "mscflow.executors",
     "run": "mscflow.executors",
     "separations": "mscflow.analysis.separations",
@@ -70,6 +72,7 @@ __all__ = [
     "read",
     "refine",
     "relax",
+    "relax_batch",
     "resume",
     "run",
     "separations",

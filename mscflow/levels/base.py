@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
-    from mscflow.optimize.surface import Surface
+    from mscflow.optimize.surface import Surface, Together
 
 
 class Estimate(BaseModel):
@@ -93,14 +94,33 @@ class Level(BaseModel, ABC):
 
         return [CalculatorSurface(cluster, self.calculator(cluster))]
 
+    def together(self, clusters: Sequence[Cluster]) -> Together | None:  # noqa: ARG002 - part of the interface
+        """Return the first of the `surfaces` of several clusters at a time; None where that saves nothing."""
+        return None
+
     @abstractmethod
     def estimate(self, cluster: Cluster) -> Estimate:
         """Return the cost of one energy and gradient of the cluster."""
 
-    def extrapolation(self, cluster: Cluster) -> np.ndarray | None:  # noqa: ARG002 - part of the interface
+    def extrapolation(
+        self,
+        cluster: Cluster,  # noqa: ARG002 - part of the interface
+        surface: Surface | None = None,  # noqa: ARG002
+    ) -> np.ndarray | None:
         """Return how far each atom is from what the level was made on: above 1 is outside.
 
-        Shape (n_atoms,); None where the level has no such measure.
+        Parameters
+        ----------
+        cluster
+            The structure.
+        surface
+            The last of the level's `surfaces` for these atoms, where there is one: what it knows already
+            is not computed again.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_atoms,); None where the level has no such measure.
         """
         return None
 

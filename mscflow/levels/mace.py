@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mscflow.cluster import Cluster
     from mscflow.levels.mace_tables import Tables
-    from mscflow.optimize.surface import Surface
+    from mscflow.optimize.surface import Surface, Together
 
 Precision = Literal["float32", "float64"]
 
@@ -156,12 +156,30 @@ class MACE(Level):
             levels = [self.model_copy(update={"dtype": dtype}) for dtype in precisions]
             return [CalculatorSurface(cluster, level.calculator(cluster)) for level in levels]
 
-    def extrapolation(self, cluster: Cluster) -> np.ndarray | None:
+    def together(self, clusters: Sequence[Cluster]) -> Together | None:
+        """Return single precision for all clusters in one evaluation, for models with scalar features."""
+        from mscflow.levels.mace_lean import LeanMACE
+        from mscflow.levels.mace_tables import UnsupportedModelError
+        from mscflow.levels.surface import LeanBatch
+
+        path = require_known_file(self.model, self.trusted_sha256)
+        try:
+            model, found = _load_tables(path, file_checksum(path))
+        except UnsupportedModelError:
+            return None
+        return LeanBatch(LeanMACE(model, found, [cluster.numbers for cluster in clusters], "float32"))
+
+    def extrapolation(self, cluster: Cluster, surface: Surface | None = None) -> np.ndarray | None:
         """Compare the network's features with those of its training frames; see `mscflow.levels.domain`."""
+        from mscflow.levels.surface import LeanSurface
+
         path = domain_file(require_known_file(self.model, self.trusted_sha256))
         if not path.is_file():
             return None
-        features = self.calculator(cluster).get_descriptors(cluster.to_ase())
+        if isinstance(surface, LeanSurface):
+            features = surface.features(cluster.positions)
+        else:
+            features = self.calculator(cluster).get_descriptors(cluster.to_ase())
         return Domain.load(path).relative_distance(cluster.symbols, features)
 
     def estimate(self, cluster: Cluster) -> Estimate:

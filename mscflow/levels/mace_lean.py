@@ -59,6 +59,8 @@ class LeanMACE:
         self._harmonics = _Harmonics(found.harmonics, self._tensor)
         self._orders = self._tensor(np.arange(max(layer.n_terms for layer in self._layers)))
         self._grid: NeighbourGrid | None = None
+        self._evaluated_at: np.ndarray | None = None
+        self._features: list[Any] = []
 
     def __call__(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return energies / eV, shape (n_molecules,), and forces / eV/Å, shape (n_atoms, 3).
@@ -74,13 +76,24 @@ class LeanMACE:
         with torch.inference_mode():
             if self._grid is None or not self._grid.is_valid(ordered):
                 self.list_neighbours(positions)
-            atomic, gradient = self._evaluate(self._tensor(ordered))
+            atomic, gradient, self._features = self._evaluate(self._tensor(ordered))
+            self._evaluated_at = positions.copy()
             atomic, gradient = (part.double().cpu().numpy().copy() for part in (atomic, gradient))
         self._add_repulsion(ordered, atomic, gradient)
         energies = self._isolated + np.bincount(self._molecule, atomic, minlength=len(self.sizes))
         forces = np.empty_like(positions, dtype=float)
         forces[self._order] = -gradient
         return energies, forces
+
+    def features(self, positions: np.ndarray) -> np.ndarray:
+        """Return the scalar features of all layers, shape (n_atoms, n_features), as mace-torch does.
+
+        Those of the last evaluation are still there.
+        """
+        if self._evaluated_at is None or not np.array_equal(self._evaluated_at, positions):
+            self(positions)
+        found = np.concatenate([layer.cpu().numpy() for layer in self._features], axis=1)
+        return np.asarray(found[np.argsort(self._order)])
 
     def _tensor(self, array: np.ndarray) -> Any:
         import torch
@@ -128,8 +141,8 @@ class LeanMACE:
             np.add.at(atomic, atoms, 0.5 * energy)
             np.add.at(gradient, atoms, sign * pull)
 
-    def _evaluate(self, positions: Any) -> tuple[Any, Any]:
-        """Return atomic energies without those of isolated atoms / eV, and the gradient / eV/Å."""
+    def _evaluate(self, positions: Any) -> tuple[Any, Any, list[Any]]:
+        """Return atomic energies without those of isolated atoms / eV, the gradient / eV/Å, and features."""
         import torch
 
         n, d = self._shape
@@ -143,7 +156,7 @@ class LeanMACE:
         ]
         chebyshev = self._chebyshev(length)
         atomic: Any = 0.0
-        features, direct, kept = None, [], []
+        features, all_features, direct, kept = None, [], [], []
         for number, layer in enumerate(self._layers):
             if features is None:
                 sent = self._first_senders.view(n, d, -1)
@@ -157,6 +170,7 @@ class LeanMACE:
             ]
             value, slope = layer.polynomial(torch.cat(moments, dim=1).permute(2, 0, 1))
             features = layer.update_features(value, features)
+            all_features.append(features)
             kept.append((sent, radial, slope))
             readout, gradient = self._read(number, features)
             atomic = atomic + readout
@@ -192,7 +206,7 @@ class LeanMACE:
         pair = along[:, None] * unit + turn
         gradient = torch.zeros_like(positions)
         gradient.index_add_(0, self._first, pair).index_add_(0, self._second, pair, alpha=-1)
-        return atomic, gradient
+        return atomic, gradient, all_features
 
     def _on_grid(self, values: Any) -> Any:
         """Return values of pairs, shape (n_pairs, k), in their slots, shape (n × d, k); zero elsewhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,3 +59,20 @@ class LeanSurface:
         """Return energy / eV and forces / eV/Å."""
         energies, forces = self._evaluator(positions)
         return float(energies[0]), forces
+
+    def features(self, positions: np.ndarray) -> np.ndarray:
+        """Return the features of the network, shape (n_atoms, n_features); after a call they cost nothing."""
+        return self._evaluator.features(positions)
+
+
+class LeanBatch:
+    """Several molecules at a time on the surface of a MACE model."""
+
+    def __init__(self, evaluator: LeanMACE) -> None:
+        self._evaluator = evaluator
+
+    def __call__(self, positions: Sequence[np.ndarray]) -> list[tuple[float, np.ndarray]]:
+        """Return energy / eV and forces / eV/Å of each molecule at its coordinates / Å."""
+        energies, forces = self._evaluator(np.concatenate(positions))
+        ends = np.cumsum(self._evaluator.sizes)[:-1]
+        return [(float(e), f) for e, f in zip(energies, np.split(forces, ends), strict=True)]

@@ -5,19 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Level
+from mscflow.levels.corrected import CorrectedXTB
 from mscflow.levels.mace import MACE
 from mscflow.levels.pyscf import BASES, FUNCTIONALS, PySCF
 from mscflow.levels.xtb import XTB
 
-AnyLevel: TypeAlias = Annotated[MACE | XTB | PySCF, Field(discriminator="kind")]
+AnyLevel: TypeAlias = Annotated[MACE | XTB | CorrectedXTB | PySCF, Field(discriminator="kind")]
 
 XTB_METHODS = {"gfn1-xtb": "GFN1-xTB", "gfn2-xtb": "GFN2-xTB"}
 DISPERSIONS = ("d3bj",)
+
+EXAMPLES = (
+    "mace:msc-small", *XTB_METHODS, CorrectedXTB().text, "pbe-d3bj/def2-svp", "pbe-d3bj/gth-dzvp-molopt-sr",
+)  # fmt: skip
+"""One text of each kind, suggested where none is known."""
 
 
 def parse_level(text: str | Level) -> Level:
@@ -27,9 +33,9 @@ def parse_level(text: str | Level) -> Level:
     ----------
     text
         ``mace:MODEL`` (a name of ``mscflow models`` or a path; ``mace:MODEL@HEAD`` where a model has
-        several output heads), ``gfn1-xtb``, ``gfn2-xtb``, or ``XC[-d3bj]/BASIS`` such as
+        several output heads), ``gfn1-xtb``, ``gfn2-xtb``, ``gfn2-xtb+pairs``, or ``XC[-d3bj]/BASIS`` such as
         ``pbe-d3bj/def2-svp`` (density-fitted, all bases of `BASES`) and ``pbe-d3bj/gth-dzvp-molopt-sr``
-        (multigrid).
+        (multigrid), with numerical settings in brackets: ``pbe-d3bj/def2-svp[grid=1]``.
 
     Raises
     ------
@@ -50,13 +56,36 @@ def parse_level(text: str | Level) -> Level:
         return MACE(model=name, head=head) if at and name and not Path(model).is_file() else MACE(model=model)
     if word.lower() in XTB_METHODS:
         return XTB(method=XTB_METHODS[word.lower()])  # type: ignore[arg-type]
-    method, slash, basis = word.lower().partition("/")
+    if word.lower() == CorrectedXTB().text:
+        return CorrectedXTB()
+    method, slash, rest = word.lower().partition("/")
+    basis, bracket, settings = rest.partition("[")
     if not slash:
-        known = ["mace:msc-small", *XTB_METHODS, "pbe-d3bj/def2-svp", "pbe-d3bj/gth-dzvp-molopt-sr"]
+        known = [
+            "mace:msc-small",
+            *XTB_METHODS,
+            CorrectedXTB().text,
+            "pbe-d3bj/def2-svp",
+            "pbe-d3bj/gth-dzvp-molopt-sr",
+        ]
         raise InputError(f"unknown level {text!r}: {suggest(word, known)}")
     xc, _, dispersion = method.rpartition("-") if method.endswith(DISPERSIONS) else (method, "", "")
     if xc not in FUNCTIONALS:
         raise InputError(f"unknown functional {xc!r} in level {text!r}: {suggest(xc, FUNCTIONALS)}")
     if basis not in BASES:
         raise InputError(f"unknown basis {basis!r} in level {text!r}: {suggest(basis, BASES)}")
-    return PySCF(xc=xc, basis=basis, dispersion=dispersion or None)
+    return _pyscf(text, settings if bracket else None, xc=xc, basis=basis, dispersion=dispersion or None)
+
+
+def _pyscf(text: str, settings: str | None, **method: str | None) -> PySCF:
+    """Return the level with the numerical settings that stood in brackets."""
+    try:
+        pairs = [setting.split("=") for setting in settings.rstrip("] ").split(",")] if settings else []
+        numbers = {name.strip(): float(value) for name, value in pairs}
+    except ValueError:
+        raise InputError(f"level {text!r}: write settings as [name=number,...], e.g. [grid=1]") from None
+    try:
+        return PySCF.model_validate({**method, **numbers})
+    except ValidationError as err:
+        problem = err.errors(include_url=False)[0]
+        raise InputError(f"level {text!r}: {problem['loc'][0]}: {problem['msg']}") from err

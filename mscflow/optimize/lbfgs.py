@@ -8,7 +8,7 @@ predicted the energy; there is no line search, so that every force call is a ste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,25 +38,60 @@ ENERGY_NOISE = 2e-4
 """Energy differences below this are not judged / eV."""
 
 
-@dataclass
 class Memory:
-    """Steps s, changes of the gradient y, and z = M⁻¹ y for the model Hessian M, oldest first."""
+    """Steps s, changes of the gradient y, and z = M⁻¹ y for the model Hessian M, oldest first.
 
-    s: np.ndarray
-    y: np.ndarray
-    z: np.ndarray
+    Parameters
+    ----------
+    n
+        Number of coordinates.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._vectors = np.empty((3, MEMORY, n))
+        self._products = np.zeros((MEMORY, MEMORY))  # s_i·y_j for i ≤ j
+        self._size = 0
 
     @classmethod
-    def empty(cls, n: int) -> Memory:
-        """Return a memory of no steps in n coordinates."""
-        return cls(*(np.empty((0, n)) for _ in range(3)))
+    def of(cls, vectors: np.ndarray, products: np.ndarray) -> Memory:
+        """Return the memory with the given content; see `vectors` and `products`."""
+        memory = cls(vectors.shape[2])
+        size = memory._size = vectors.shape[1]
+        memory._vectors[:, :size], memory._products[:size, :size] = vectors, products
+        return memory
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """All s, y and z, shape (3, n_steps, n)."""
+        return self._vectors[:, : self._size]
+
+    @property
+    def products(self) -> np.ndarray:
+        """Products s_i·y_j for i ≤ j, else 0, shape (n_steps, n_steps)."""
+        return self._products[: self._size, : self._size]
 
     def add(self, s: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
         """Remember a step."""
-        start = FORGET if len(self.s) >= MEMORY else 0
-        self.s = np.concatenate([self.s[start:], s[None]])
-        self.y = np.concatenate([self.y[start:], y[None]])
-        self.z = np.concatenate([self.z[start:], z[None]])
+        if self._size == MEMORY:
+            self._size -= FORGET
+            self._vectors[:, : self._size] = self._vectors[:, FORGET:].copy()
+            self._products[: self._size, : self._size] = self._products[FORGET:, FORGET:].copy()
+        last = self._size
+        self._size += 1
+        self._vectors[:, last] = s, y, z
+        self._products[last, :last] = 0.0
+        self._products[: self._size, last] = self.vectors[0] @ y
+
+    def renew(self, solve: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Make z anew for another model Hessian.
+
+        Parameters
+        ----------
+        solve
+            Returns M⁻¹ times the columns of a matrix.
+        """
+        if self._size:
+            self.vectors[2] = solve(self.vectors[1].T).T
 
     def apply(self, gradient: np.ndarray, solved: np.ndarray) -> np.ndarray:
         """Return the inverse Hessian times the gradient.
@@ -71,12 +106,14 @@ class Memory:
         solved
             M⁻¹ g / Å.
         """
-        if not len(self.s):
+        if not self._size:
             return solved
-        upper = np.triu(self.s @ self.y.T)
-        along = solve_triangular(upper, self.s @ gradient)
-        inner = np.diag(upper) * along + self.y @ (self.z.T @ along) - self.z @ gradient
-        return solved + self.s.T @ solve_triangular(upper, inner, trans=1) - self.z.T @ along
+        s, y, z = self.vectors
+        upper = self.products
+        along = solve_triangular(upper, s @ gradient, check_finite=False)
+        inner = np.diag(upper) * along + y @ (along @ z) - z @ gradient
+        turned = solve_triangular(upper, inner, trans=1, check_finite=False)
+        return solved + turned @ s - along @ z
 
 
 @dataclass
@@ -119,6 +156,31 @@ class State:
         return len(self.energies)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A step that is not yet evaluated.
+
+    Parameters
+    ----------
+    positions
+        Where energy and forces are wanted / Å, shape (n_atoms, 3).
+    move
+        Displacement of the free coordinates / Å.
+    expected
+        Change of the energy that the quadratic model predicts / eV.
+    fraction
+        Part of the full step that the trust radius allows.
+    longest
+        Largest displacement of an atom / Å.
+    """
+
+    positions: np.ndarray
+    move: np.ndarray
+    expected: float
+    fraction: float
+    longest: float
+
+
 class Minimiser:
     """Minimises an energy over the coordinates of the atoms that are free.
 
@@ -141,7 +203,11 @@ class Minimiser:
 
     def start(self, positions: np.ndarray) -> State:
         """Return the state after the first force call."""
-        energy, forces = self._call(positions, 1)
+        return self.begin(positions, *self.surface(positions))
+
+    def begin(self, positions: np.ndarray, energy: float, forces: np.ndarray) -> State:
+        """Return the state at positions whose energy / eV and forces / eV/Å are known."""
+        _check(energy, forces, 1)
         state = State(
             positions=positions.copy(),
             energy=energy,
@@ -149,7 +215,7 @@ class Minimiser:
             modelled_at=positions.copy(),
             solved=np.empty(0),
             radius=FIRST_RADIUS,
-            memory=Memory.empty(len(self._coordinates)),
+            memory=Memory(len(self._coordinates)),
             energies=[energy],
             max_forces=[self.max_force(forces)],
         )
@@ -159,7 +225,8 @@ class Minimiser:
     def evaluate_again(self, state: State, surface: Surface) -> None:
         """Go on with another surface, e.g. the same in higher precision, keeping what was learnt."""
         self.surface = surface
-        state.energy, state.forces = self._call(state.positions, state.n_calls + 1)
+        state.energy, state.forces = surface(state.positions)
+        _check(state.energy, state.forces, state.n_calls + 1)
         state.solved = self._solve(state, -self._free(state.forces))
         state.energies.append(state.energy)
         state.max_forces.append(self.max_force(state.forces))
@@ -170,38 +237,46 @@ class Minimiser:
 
     def step(self, state: State) -> None:
         """Do one force call and change the state; the positions stay where they are if the energy rose."""
+        trial = self.propose(state)
+        self.learn(state, trial, *self.surface(trial.positions))
+
+    def propose(self, state: State) -> Trial:
+        """Return the next positions to evaluate."""
         gradient = -self._free(state.forces)
         move = -state.memory.apply(gradient, state.solved)
         if gradient @ move >= 0:
-            state.memory = Memory.empty(len(move))
+            state.memory = Memory(len(move))
             move = -state.solved
         longest = float(np.linalg.norm(move.reshape(-1, 3), axis=1).max())
         fraction = min(1.0, state.radius / longest)
         move *= fraction
+        positions = state.positions.copy()
+        positions[self.free] += move.reshape(-1, 3)
         expected = float(gradient @ move) * (1 - 0.5 * fraction)
-        trial = state.positions.copy()
-        trial[self.free] += move.reshape(-1, 3)
-        energy, forces = self._call(trial, state.n_calls + 1)
+        return Trial(positions, move, expected, fraction, fraction * longest)
+
+    def learn(self, state: State, trial: Trial, energy: float, forces: np.ndarray) -> None:
+        """Change the state by what was found at the proposed positions: energy / eV and forces / eV/Å."""
+        _check(energy, forces, state.n_calls + 1)
         state.energies.append(energy)
         state.max_forces.append(self.max_force(forces))
-        change = -self._free(forces) - gradient
-        solved = self._solve(state, gradient + change)
+        move, change = trial.move, self._free(state.forces) - self._free(forces)
+        solved = self._solve(state, -self._free(forces))
         if change @ move > LEAST_CURVATURE * (move @ move):
             state.memory.add(move, change, solved - state.solved)
-        judged = abs(expected) > ENERGY_NOISE
-        quality = (energy - state.energy) / expected if judged else 1.0
-        state.radius = _next_radius(state.radius, quality, fraction, fraction * longest)
+        judged = abs(trial.expected) > ENERGY_NOISE
+        quality = (energy - state.energy) / trial.expected if judged else 1.0
+        state.radius = _next_radius(state.radius, quality, trial.fraction, trial.longest)
         if energy > state.energy + ENERGY_NOISE:
             return
-        state.positions, state.energy, state.forces, state.solved = trial, energy, forces, solved
-        if np.linalg.norm(trial - state.modelled_at, axis=1).max() > STALE:
+        state.positions, state.energy, state.forces, state.solved = trial.positions, energy, forces, solved
+        if np.linalg.norm(state.positions - state.modelled_at, axis=1).max() > STALE:
             self._renew(state)
 
     def _renew(self, state: State) -> None:
         state.modelled_at = state.positions.copy()
         state.solved = self._solve(state, -self._free(state.forces))
-        if len(state.memory.y):
-            state.memory.z = np.ascontiguousarray(self._solve(state, state.memory.y.T).T)
+        state.memory.renew(lambda vectors: self._solve(state, vectors))
 
     def _solve(self, state: State, vectors: np.ndarray) -> np.ndarray:
         """Return M⁻¹ times vectors; the factors of M are kept as long as the state uses the same M."""
@@ -214,17 +289,16 @@ class Minimiser:
             self._factor = state.modelled_at, factor
         return self._factor[1].solve(vectors)
 
-    def _call(self, positions: np.ndarray, n_call: int) -> tuple[float, np.ndarray]:
-        energy, forces = self.surface(positions)
-        if not np.isfinite(energy) or not np.isfinite(forces).all():
-            raise CalculationError(
-                f"energy {energy} eV and largest force {np.abs(forces).max()} eV/Å in force call {n_call}: "
-                "check the start structure"
-            )
-        return float(energy), forces
-
     def _free(self, vectors: np.ndarray) -> np.ndarray:
         return vectors[self.free].ravel()
+
+
+def _check(energy: float, forces: np.ndarray, n_call: int) -> None:
+    if not np.isfinite(energy) or not np.isfinite(forces).all():
+        raise CalculationError(
+            f"energy {energy} eV and largest force {np.abs(forces).max()} eV/Å in force call {n_call}: "
+            "check the start structure"
+        )
 
 
 def _next_radius(radius: float, quality: float, fraction: float, longest: float) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import covalent_radii
 from ase.units import Bohr, Hartree
-from scipy.sparse import coo_matrix, csc_matrix, identity
+from scipy.sparse import csc_matrix, csr_matrix, identity
 from scipy.spatial import cKDTree
 
 NEAREST_LINEAR = 0.2
@@ -64,21 +64,18 @@ def model_hessian(
         Force constants.
     """
     constants = constants or ForceConstants()
-    n = len(positions)
+    n_coordinates = 3 * len(positions)
     edges = _edges(positions, numbers, constants)
-    rows = [kind(edges, constants) for kind in (_stretches, _bends, _torsions, _pyramids)]
-    blocks, strengths = [], []
-    for atoms, derivatives, strength in rows:
-        columns = (3 * atoms[:, :, None] + np.arange(3)).reshape(len(atoms), 3 * atoms.shape[1])
-        internal = np.repeat(np.arange(len(atoms)), columns.shape[1])
-        blocks.append(
-            coo_matrix((derivatives.ravel(), (internal, columns.ravel())), shape=(len(atoms), 3 * n)).tocsr()
-        )
-        strengths.append(strength)
-    total = constants.rest * identity(3 * n, format="csr")
-    for block, strength in zip(blocks, strengths, strict=True):
-        total = total + block.T @ block.multiply(strength[:, None]).tocsr()
-    return total.tocsc()
+    values, columns, starts = [], [], [np.zeros(1, dtype=np.int32)]
+    for kind in (_stretches, _bends, _torsions, _pyramids):
+        atoms, derivatives, strength = kind(edges, constants)
+        values.append((np.sqrt(strength)[:, None, None] * derivatives).ravel())
+        columns.append((3 * atoms[:, :, None] + np.arange(3)).ravel())
+        width = 3 * atoms.shape[1]
+        starts.append(starts[-1][-1] + width * np.arange(1, len(atoms) + 1, dtype=np.int32))
+    table = np.concatenate(values), np.concatenate(columns).astype(np.int32), np.concatenate(starts)
+    rows = csr_matrix(table, shape=(len(table[2]) - 1, n_coordinates))
+    return (rows.T @ rows + constants.rest * identity(n_coordinates, format="csc")).tocsc()
 
 
 @dataclass(frozen=True)

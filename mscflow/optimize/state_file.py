@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,8 @@ def save(path: Path, state: State, stage: int, anchor: np.ndarray | None, finger
     fingerprint
         Identifies the minimisation that may go on from here.
     """
-    content = asdict(state)
-    memory = content.pop("memory")
-    arrays = {**content, **{f"memory_{name}": array for name, array in memory.items()}}
+    arrays = {name: value for name, value in vars(state).items() if name != "memory"}
+    arrays.update(vectors=state.memory.vectors, products=state.memory.products)
     arrays.update(stage=stage, fingerprint=fingerprint)
     if anchor is not None:
         arrays["anchor"] = anchor
@@ -55,7 +53,8 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
     try:
         with np.load(path) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, zipfile.BadZipFile) as err:
+            memory = Memory.of(arrays.pop("vectors"), arrays.pop("products"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as err:
         raise InputError(f"{path} is not a state of a relaxation: delete it, or name another file") from err
     if str(arrays.pop("fingerprint", "")) != fingerprint:
         raise InputError(
@@ -63,7 +62,6 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
             "delete it, or name another file"
         )
     stage, anchor = int(arrays.pop("stage")), arrays.pop("anchor", None)
-    memory = Memory(*(arrays.pop(f"memory_{name}") for name in ("s", "y", "z")))
     state = State(
         memory=memory,
         energy=float(arrays.pop("energy")),

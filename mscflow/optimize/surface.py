@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,3 +22,10 @@ class Surface(Protocol):
 
     def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
         """Return energy and forces."""
+
+
+class Together(Protocol):
+    """Several molecules at a time: list of coordinates / Å to list of energies / eV and forces / eV/Å."""
+
+    def __call__(self, positions: Sequence[np.ndarray]) -> list[tuple[float, np.ndarray]]:
+        """Return energy and forces of each molecule."""

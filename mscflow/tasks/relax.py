@@ -14,6 +14,7 @@ from mscflow.errors import CalculationError, InputError
 from mscflow.levels import Level, parse_level
 from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.state_file import load, save
+from mscflow.optimize.surface import Surface
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import Role, topology
 
@@ -111,19 +112,50 @@ def relax(
     CalculationError
         If energy or forces are not finite.
     """
+    check_numbers(fmax, max_steps)
+    level = parse_level(level)
+    started = time.perf_counter()
+    path = None if state_file is None else Path(state_file)
+    return finish(cluster, level, fixed_atoms(cluster, fixed), fmax, max_steps, started, path=path)
+
+
+def check_numbers(fmax: float, max_steps: int) -> None:
+    """Refuse a threshold or a limit of steps that makes no sense."""
     if not fmax > 0:
         raise InputError(f"fmax must be positive (eV/Å), not {fmax}")
     if max_steps < 1:
         raise InputError(f"max_steps must be at least 1, not {max_steps}")
-    level = parse_level(level)
+
+
+def finish(
+    cluster: Cluster,
+    level: Level,
+    frozen: list[int],
+    fmax: float,
+    max_steps: int,
+    started: float,
+    begun: State | None = None,
+    path: Path | None = None,
+) -> Relaxation:
+    """Minimise to the end and describe what was found; for the parameters see `relax`.
+
+    Parameters
+    ----------
+    frozen
+        Indices of atoms that do not move.
+    started
+        Reading of ``time.perf_counter`` when the work on the cluster began.
+    begun
+        State of a minimisation on the first surface of the level, to go on from.
+    path
+        The state file.
+    """
     warnings = level.require(cluster)
-    frozen = fixed_atoms(cluster, fixed)
-    started = time.perf_counter()
-    path = None if state_file is None else Path(state_file)
     try:
-        state, max_force = _minimise(cluster, level, frozen, fmax, max_steps, path)
+        state, surface = _minimise(cluster, level, frozen, fmax, max_steps, begun, path)
     except CalculationError as err:
         raise CalculationError(f"{level}, {cluster.name or cluster.formula}: {err}") from err
+    max_force = float(np.linalg.norm(np.delete(state.forces, frozen, axis=0), axis=1).max())
     converged = max_force < fmax
     if not converged:
         warnings.append(f"not converged: {max_force:.3f} eV/Å after {max_steps} steps, asked for {fmax}")
@@ -135,7 +167,7 @@ def relax(
         ) from err
     warnings += bond_changes(cluster, relaxed)
     settings = {"fixed": frozen} if frozen else {}
-    extrapolation = level.extrapolation(relaxed)
+    extrapolation = level.extrapolation(relaxed, surface)
     warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
         input_hash=input_hash("relax", cluster, level, fmax=fmax, max_steps=max_steps, **settings),
@@ -183,9 +215,15 @@ def fixed_atoms(cluster: Cluster, fixed: Fixed) -> list[int]:
 
 
 def _minimise(
-    cluster: Cluster, level: Level, frozen: list[int], fmax: float, max_steps: int, path: Path | None
-) -> tuple[State, float]:
-    """Minimise on the surfaces of a level one after the other; return the largest force, too."""
+    cluster: Cluster,
+    level: Level,
+    frozen: list[int],
+    fmax: float,
+    max_steps: int,
+    begun: State | None,
+    path: Path | None,
+) -> tuple[State, Surface]:
+    """Minimise on the surfaces of a level one after the other; return the last of them, too."""
     surfaces = level.surfaces(cluster)
     fingerprint = input_hash("state", cluster, level, fixed=frozen)
     minimiser = Minimiser(surfaces[0], cluster.numbers, frozen)
@@ -194,7 +232,7 @@ def _minimise(
         minimiser.surface = surfaces[stage]
         minimiser.surface.anchor = anchor
     else:
-        state, stage = minimiser.start(cluster.positions), 0
+        state, stage = begun or minimiser.start(cluster.positions), 0
     saved = time.monotonic()
     last = len(surfaces) - 1
     while state.n_calls <= max_steps:
@@ -212,7 +250,7 @@ def _minimise(
         save(path, state, stage, minimiser.surface.anchor, fingerprint)
     if stage < last:
         minimiser.evaluate_again(state, surfaces[last])
-    return state, minimiser.max_force(state.forces)
+    return state, minimiser.surface
 
 
 def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) -> list[str]:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import CalculationFailed, Calculator
+from ase.calculators.calculator import Calculator
 
 from mscflow.levels import MACE, parse_level
 from mscflow.levels.registry import file_checksum
-from mscflow.train.labels import labelled, parallel, reacted
+from mscflow.train.labels import NO_ANSWER, labelled, parallel, reacted
 from mscflow.train.recipe import Exploration, Recipe
 from mscflow.train.starts import Start, starts
 
@@ -126,10 +126,9 @@ def _compared(
     """Return the frame with the teacher's labels and the largest error of a force component / eV/Å."""
     frame = start.cluster.to_ase()
     frame.positions = positions
-    frame.calc = teacher
     try:
-        frame = labelled(frame, start)
-    except CalculationFailed:  # the teacher has no answer for a structure so distorted
+        frame = labelled(frame, start, teacher)
+    except NO_ANSWER:
         return None, np.inf
     return frame, float(np.abs(frame.arrays["REF_forces"] - forces).max())
 

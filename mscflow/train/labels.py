@@ -18,16 +18,21 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from mscflow.cluster import Cluster
-from mscflow.errors import InputError
+from mscflow.errors import CalculationError, InputError
 from mscflow.levels import parse_level
 from mscflow.topology import topology
 from mscflow.train.displacements import squeezed_copies, thermal_copies
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
 
+NO_ANSWER = (CalculationFailed, CalculationError)
+"""What a teacher raises for a structure that is too distorted for it."""
 
-def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Atoms]:
-    """Return labelled frames of one trajectory, without those in which ligands reacted.
+
+def sample(
+    start: Start, sampling: Sampling, teacher: Calculator, mover: Calculator | None = None
+) -> list[Atoms]:
+    """Return labelled frames of one trajectory, by default without those in which ligands reacted.
 
     Parameters
     ----------
@@ -35,25 +40,27 @@ def sample(start: Start, sampling: Sampling, calculator: Calculator) -> list[Ato
         Structure and seed.
     sampling
         How the trajectory is sampled.
-    calculator
-        The teacher.
+    teacher
+        Gives the labels.
+    mover
+        Moves the atoms of the relaxation; by default the teacher.
 
     Returns
     -------
     list of Atoms
         Frames with ``info["REF_energy"]`` / eV and ``arrays["REF_forces"]`` / eV/Å.
     """
-    frames = _labels(_walk(start, sampling, calculator), start, sampling)
-    frames = [frame for frame in frames if not reacted(start.cluster, frame.positions)]
-    return frames + squeezed(start, sampling, calculator, frames) if frames else frames
+    frames = _labels(_walk(start, sampling, mover or teacher), start, sampling, teacher)
+    if not sampling.keep_reacted:
+        frames = [frame for frame in frames if not reacted(start.cluster, frame.positions)]
+    return frames + squeezed(start, sampling, teacher, frames) if frames else frames
 
 
-def squeezed(start: Start, sampling: Sampling, calculator: Calculator, frames: list[Atoms]) -> list[Atoms]:
+def squeezed(start: Start, sampling: Sampling, teacher: Calculator, frames: list[Atoms]) -> list[Atoms]:
     """Return labelled copies of the frame of lowest energy in which two parts were pushed together."""
     lowest = min(frames, key=lambda frame: frame.info["REF_energy"])
     cluster = start.cluster.replace(positions=lowest.positions)
     atoms = cluster.to_ase()
-    atoms.calc = calculator
 
     def copies() -> Iterator[Atoms]:
         rng = np.random.default_rng([start.seed, 1])
@@ -61,30 +68,30 @@ def squeezed(start: Start, sampling: Sampling, calculator: Calculator, frames: l
             atoms.positions = positions
             yield atoms
 
-    return _labels(copies(), start, sampling)
+    return _labels(copies(), start, sampling, teacher)
 
 
-def _labels(walk: Iterator[Atoms], start: Start, sampling: Sampling) -> list[Atoms]:
+def _labels(walk: Iterator[Atoms], start: Start, sampling: Sampling, teacher: Calculator) -> list[Atoms]:
     """Return the frames of a walk for which the teacher has an answer that is not too large."""
     frames = []
     for atoms in walk:
         try:
-            frames.append(labelled(atoms, start))
-        except CalculationFailed:  # the teacher has no answer for a structure so distorted
+            frames.append(labelled(atoms, start, teacher))
+        except NO_ANSWER:
             continue
     return [f for f in frames if np.abs(f.arrays["REF_forces"]).max() < sampling.max_force]
 
 
-def _walk(start: Start, sampling: Sampling, calculator: Calculator) -> Iterator[Atoms]:
+def _walk(start: Start, sampling: Sampling, mover: Calculator) -> Iterator[Atoms]:
     from ase.optimize import FIRE
 
     rng = np.random.default_rng(start.seed)
     atoms = start.cluster.to_ase()
-    atoms.calc = calculator
+    atoms.calc = mover
     atoms.positions += rng.normal(scale=rng.choice(sampling.rattle), size=atoms.positions.shape)
     relaxation = FIRE(atoms, logfile=None, maxstep=0.1)
     for step, _ in enumerate(relaxation.irun(fmax=0.02, steps=sampling.relax_steps)):
-        if step < sampling.relax_dense or step % sampling.relax_every == 0:
+        if step < sampling.relax_dense or (step and step % sampling.relax_every == 0):
             yield atoms
     relaxed = start.cluster.replace(positions=atoms.get_positions())
     centre = relaxed.positions.mean(axis=0)
@@ -97,11 +104,12 @@ def _walk(start: Start, sampling: Sampling, calculator: Calculator) -> Iterator[
         yield atoms
 
 
-def labelled(atoms: Atoms, start: Start) -> Atoms:
-    """Return a frame with the labels of the calculator of `atoms`."""
+def labelled(atoms: Atoms, start: Start, teacher: Calculator) -> Atoms:
+    """Return a frame with the teacher's labels."""
     frame = Atoms(atoms.symbols, positions=atoms.positions)
-    frame.info.update(REF_energy=float(atoms.get_potential_energy()), config_type=start.family)
-    frame.arrays["REF_forces"] = atoms.get_forces().copy()
+    energy = float(teacher.get_potential_energy(atoms))
+    frame.info.update(REF_energy=energy, config_type=start.family)
+    frame.arrays["REF_forces"] = teacher.get_forces(atoms).copy()
     return frame
 
 
@@ -141,7 +149,11 @@ def label(recipe: Recipe, directory: Path, n_workers: int = 1) -> list[Path]:
 
 
 def _label_one(recipe: Recipe, start: Start) -> list[Atoms]:
-    return sample(start, recipe.sampling, parse_level(recipe.teacher).calculator(start.cluster))
+    teacher, mover = (
+        parse_level(text).calculator(start.cluster) if text else None
+        for text in (recipe.teacher, recipe.sampling.mover)
+    )
+    return sample(start, recipe.sampling, teacher, mover)
 
 
 def parallel(

@@ -7,38 +7,6 @@ import re
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class Recipe(BaseModel):
-    """Everything that decides a trained model.
-
-    Attributes
-    ----------
-    name
-        Name of the model.
-    teacher
-        Level of theory of the labels, in text form.
-    seed
-        Seed of structures, trajectories and network.
-    systems
-        Structures to start trajectories from.
-    sampling
-        How a trajectory is sampled.
-    exploration
-        How the model itself looks for structures it describes badly.
-    network
-        Shape of the network and how it is fitted.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    teacher: str = "gfn2-xtb"
-    seed: int = 1
-    systems: tuple[System, ...]
-    sampling: Sampling
-    exploration: Exploration
-    network: Network
-
-
 class System(BaseModel):
     """One family of start structures: exactly one of `cluster`, `fragment` and `molecule`.
 
@@ -97,6 +65,8 @@ class Sampling(BaseModel):
 
     Attributes
     ----------
+    mover
+        Level of theory, in text form, that relaxes where the teacher is too slow; by default the teacher.
     rattle
         Standard deviations of the initial displacement / Å, one drawn per trajectory.
     relax_steps
@@ -113,10 +83,13 @@ class Sampling(BaseModel):
         Uniform scalings of the last relaxed structure, one frame each.
     max_force
         Frames with a larger force component / eV/Å are dropped.
+    keep_reacted
+        Whether frames are kept in which ligands have reacted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    mover: str | None = None
     rattle: tuple[float, ...] = (0.0, 0.03, 0.06)
     relax_steps: int = 24
     relax_dense: int = 6
@@ -126,6 +99,7 @@ class Sampling(BaseModel):
     squeezed: int = 6
     strains: tuple[float, ...] = (0.95, 1.05)
     max_force: float = 30.0
+    keep_reacted: bool = False
 
 
 class Exploration(BaseModel):
@@ -193,4 +167,33 @@ class Network(BaseModel):
     stage_two: int = 45
 
 
-Recipe.model_rebuild()
+class Recipe(BaseModel):
+    """Everything that decides a trained model.
+
+    Attributes
+    ----------
+    name
+        Name of the model.
+    teacher
+        Level of theory of the labels, in text form.
+    seed
+        Seed of structures, trajectories and network.
+    systems
+        Structures to start trajectories from.
+    sampling
+        How a trajectory is sampled.
+    exploration
+        How the model itself looks for structures it describes badly.
+    network
+        Shape of the network and how it is fitted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    teacher: str = "gfn2-xtb"
+    seed: int = 1
+    systems: tuple[System, ...]
+    sampling: Sampling = Sampling()
+    exploration: Exploration = Exploration()
+    network: Network = Network()

@@ -16,6 +16,7 @@ TEXTS = [
     "pbe0-d3bj/def2-tzvp",
     "b3lyp/def2-svp",
     "pbe-d3bj/gth-dzvp-molopt-sr",
+    "pbe-d3bj/def2-svp[grid=1,conv_tol=1e-06]",
 ]
 
 
@@ -46,6 +47,9 @@ def test_cost_is_estimated_before_anything_runs(text):
         ("pbe", "unknown level 'pbe'"),
         ("pbee/def2-svp", "unknown functional 'pbee'.*did you mean 'pbe'"),
         ("pbe/def2-svpp", "unknown basis 'def2-svpp'.*did you mean 'def2-svp'"),
+        ("pbe/def2-svp[grid]", r"write settings as \[name=number"),
+        ("pbe/def2-svp[grud=1]", "grud: Extra inputs"),
+        ("pbe/def2-svp[grid=77]", "grid: Input should be less than or equal to 9"),
     ],
 )
 def test_unknown_levels_are_refused_with_the_nearest_one(text, message):

@@ -46,6 +46,16 @@ def test_energy_and_forces_are_those_of_the_calculator(model, cluster, dtype, en
         np.testing.assert_allclose(forces, expected_forces, atol=force, rtol=force)
 
 
+def test_features_are_those_of_mace_torch_and_follow_the_positions(model, cluster):
+    evaluator = lean(model, [cluster.numbers])
+    moved = cluster.positions * 1.01
+    evaluator(moved)
+    for positions in (moved, cluster.positions):
+        atoms = cluster.replace(positions=positions).to_ase()
+        expected = MACE().calculator(cluster).get_descriptors(atoms)
+        np.testing.assert_allclose(evaluator.features(positions), expected, atol=1e-6)
+
+
 def untrained(**changes):
     """Return a model with random weights, as mace-torch makes it."""
     import torch

@@ -22,7 +22,7 @@ def test_the_compact_form_is_the_bfgs_inverse():
     n = 12
     root = rng.normal(size=(n, n))
     curvature, initial = root @ root.T + np.eye(n), np.diag(rng.uniform(0.5, 2.0, n))
-    memory, inverse = Memory.empty(n), initial
+    memory, inverse = Memory(n), initial
     for _ in range(6):
         s = rng.normal(size=n)
         y = curvature @ s
@@ -34,11 +34,11 @@ def test_the_compact_form_is_the_bfgs_inverse():
 
 
 def test_a_full_memory_forgets_its_oldest_steps():
-    memory = Memory.empty(3)
+    memory = Memory(3)
     for n in range(3 * MEMORY):
         memory.add(np.full(3, n), np.full(3, n), np.full(3, n))
-    assert len(memory.s) <= MEMORY
-    assert memory.s[-1, 0] == 3 * MEMORY - 1
+    assert len(memory.products) <= MEMORY
+    assert memory.vectors[0, -1, 0] == 3 * MEMORY - 1
 
 
 def test_it_ends_where_plain_lbfgs_ends_after_fewer_calls():
@@ -101,7 +101,8 @@ def test_a_state_file_restores_the_state(tmp_path):
     assert stage == 1
     np.testing.assert_array_equal(anchor, start.positions)
     np.testing.assert_array_equal(found.positions, state.positions)
-    np.testing.assert_array_equal(found.memory.z, state.memory.z)
+    np.testing.assert_array_equal(found.memory.vectors, state.memory.vectors)
+    np.testing.assert_array_equal(found.memory.products, state.memory.products)
     assert found.energies == state.energies
     with pytest.raises(InputError, match="belongs to another relaxation"):
         load(path, "yours")

@@ -17,7 +17,7 @@ from mscflow.topology import topology
 from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal_copies
 from mscflow.train.explore import compared, explore, explored
 from mscflow.train.fit import fit, split
-from mscflow.train.labels import label, load, reacted
+from mscflow.train.labels import label, load, reacted, sample
 from mscflow.train.offsets import shifted
 from mscflow.train.pipeline import load_recipe
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
@@ -52,6 +52,18 @@ def test_labels_are_the_teachers(trained):
     atoms.calc = XTB().calculator(start.cluster)
     assert atoms.get_potential_energy() == pytest.approx(frame.info["REF_energy"], abs=1e-5)
     np.testing.assert_allclose(atoms.get_forces(), frame.arrays["REF_forces"], atol=5e-4)
+
+
+def test_a_cheap_level_may_move_what_a_dear_one_labels():
+    start = starts(RECIPE)[0]
+    sampling = Sampling(relax_steps=2, relax_dense=1, copies=1, squeezed=0, strains=())
+    mover, teacher = XTB(), XTB(method="GFN1-xTB")
+    frames = sample(start, sampling, teacher.calculator(start.cluster), mover.calculator(start.cluster))
+    moved = sample(start, sampling, mover.calculator(start.cluster))
+    np.testing.assert_array_equal(frames[0].positions, moved[0].positions)
+    atoms = frames[-1].copy()
+    atoms.calc = teacher.calculator(start.cluster)
+    np.testing.assert_allclose(atoms.get_forces(), frames[-1].arrays["REF_forces"], atol=5e-4)
 
 
 def test_the_model_has_learned_something(trained):

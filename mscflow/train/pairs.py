@@ -1,0 +1,145 @@
+"""Fit pair potentials to what a cheap level lacks against a better one.
+
+Linear least squares: forces, energies of whole pieces (with one unknown constant for each element, which
+cancels in every balanced reaction), and penalties on curvature and size that decide where there are no data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from mscflow.levels.pair_potential import PairPotential, SplineBasis, neighbours, pair_index
+
+N_FOLDS = 6
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What the cheap level lacks for one frame.
+
+    Parameters
+    ----------
+    frame
+        Elements and positions; ``info["config_type"]`` is the family.
+    energy, forces
+        Better minus cheap level / eV and eV/Å.
+    size
+        Largest force component of the better level / eV/Å.
+    """
+
+    frame: Atoms
+    energy: float
+    forces: np.ndarray
+    size: float
+
+    @property
+    def family(self) -> str:
+        """Name of the piece."""
+        return str(self.frame.info["config_type"])
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What counts how much.
+
+    Parameters
+    ----------
+    energy
+        Weight of an energy / eV⁻¹ against that of a force component / (eV/Å)⁻¹.
+    curvature, value
+        Weights of the mean square curvature / (eV/Å²)⁻¹ and value / eV⁻¹ of each function.
+    """
+
+    energy: float = 1.0
+    curvature: float = 0.1
+    value: float = 0.1
+
+
+def lack(frame: Atoms, cheap: Calculator) -> Lack:
+    """Return what a calculator lacks against the labels of a frame."""
+    forces = frame.arrays["REF_forces"]
+    return Lack(
+        frame,
+        energy=frame.info["REF_energy"] - cheap.get_potential_energy(frame),
+        forces=forces - cheap.get_forces(frame),
+        size=float(np.abs(forces).max()),
+    )
+
+
+def fit_pairs(lacks: Sequence[Lack], basis: SplineBasis, weights: Weights) -> PairPotential:
+    """Return the pair potentials that describe best what is lacking.
+
+    Parameters
+    ----------
+    lacks
+        Frames of many pieces.
+    basis
+        Functions of the distance.
+    weights
+        What counts how much.
+    """
+    elements = tuple(sorted({int(number) for item in lacks for number in item.frame.numbers}))
+    n_pairs = len(elements) * (len(elements) + 1) // 2
+    n = n_pairs * basis.size
+    normal = np.zeros((n + len(elements), n + len(elements)))
+    right = np.zeros(n + len(elements))
+    for rows, target in _equations(lacks, basis, weights, elements):
+        normal += rows.T @ rows
+        right += rows.T @ target
+    between = basis.first + basis.spacing * (np.arange(4 * basis.size) + 0.5) / 4
+    curvature = basis.curvatures(between) * weights.curvature / 2
+    value = basis(between)[0] * weights.value / 2
+    penalty = curvature.T @ curvature + value.T @ value
+    for pair in range(n_pairs):
+        block = slice(pair * basis.size, (pair + 1) * basis.size)
+        normal[block, block] += penalty
+    normal[range(n, len(normal)), range(n, len(normal))] += 1e-8
+    solution = np.linalg.solve(normal, right)
+    return PairPotential(basis, elements, solution[:n].reshape(n_pairs, basis.size))
+
+
+def _equations(
+    lacks: Sequence[Lack], basis: SplineBasis, weights: Weights, elements: tuple[int, ...]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows and right-hand sides of one frame after the other: its forces, then its energy."""
+    n_pairs = len(elements) * (len(elements) + 1) // 2
+    for item in lacks:
+        numbers, n_atoms = item.frame.numbers, len(item.frame)
+        i, j, distances, units = neighbours(item.frame.positions, basis.last)
+        kind = pair_index(numbers, elements)[i, j]
+        values, slopes = basis(distances)
+        force = np.zeros((n_pairs, n_atoms, 3, basis.size))
+        push = -units[:, :, None] * slopes[:, None]
+        np.add.at(force, (kind, j), push)
+        np.add.at(force, (kind, i), -push)
+        energy = np.zeros((n_pairs, basis.size))
+        np.add.at(energy, kind, values)
+        counts = [np.count_nonzero(numbers == number) for number in elements]
+        rows = np.zeros((3 * n_atoms + 1, n_pairs * basis.size + len(elements)))
+        rows[:-1, : energy.size] = force.transpose(1, 2, 0, 3).reshape(3 * n_atoms, -1)
+        rows[-1] = weights.energy * np.concatenate([energy.ravel(), counts])
+        target = np.append(item.forces.ravel(), weights.energy * item.energy)
+        trust = 1.0 / (1.0 + item.size / 5.0)
+        yield trust * rows, trust * target
+
+
+def left_out(lacks: Sequence[Lack], basis: SplineBasis, weights: Weights) -> list[Lack]:
+    """Return what is still lacking when each frame is corrected by a fit that saw no frame of its family."""
+    families = sorted({item.family for item in lacks})
+    found = []
+    for fold in range(N_FOLDS):
+        out = set(families[fold::N_FOLDS])
+        potential = fit_pairs([item for item in lacks if item.family not in out], basis, weights)
+        found += [remaining(item, potential) for item in lacks if item.family in out]
+    return found
+
+
+def remaining(item: Lack, potential: PairPotential) -> Lack:
+    """Return what is lacking after the correction."""
+    energy, forces = potential.energy_and_forces(item.frame.numbers, item.frame.positions)
+    return Lack(item.frame, item.energy - energy, item.forces - forces, item.size)
