@@ -22,6 +22,12 @@ class CalculationError(MscflowError):
     """A calculation started from valid input and failed (not converged, out of memory, ...)."""
 
 
+class OutOfTimeError(MscflowError):
+    """A calculation stopped before its time limit; run again in the same place it goes on."""
+
+    exit_code = 75  # "temporary failure" of sysexits.h: a batch script can tell it from an error
+
+
 class DownloadError(MscflowError):
     """A file that was asked for cannot be downloaded, or is not what it should be."""
 

@@ -15,9 +15,10 @@ from mscflow.reactions.energies import ReactionEnergies, collect
 from mscflow.reactions.exchange import Sites, exchange
 from mscflow.reactions.reaction import Reaction
 from mscflow.tasks.analyse import Analysis, analyse
+from mscflow.tasks.checkpoint import kept_state
 from mscflow.tasks.excite import Excitations, Method, excite
 from mscflow.tasks.refine import Refinement, refine
-from mscflow.tasks.relax import Fixed, Relaxation, relax
+from mscflow.tasks.relax import Fixed, Relaxation, fixed_atoms, relax
 from mscflow.tasks.structure import StructureDocument, describe
 from mscflow.tasks.vibrate import Vibrations, vibrate
 
@@ -59,8 +60,10 @@ class RelaxMaker(Maker):
 
     @job(output_schema=Relaxation)
     def make(self, cluster: Cluster) -> Relaxation:
-        """Return the `Relaxation` of a cluster."""
-        return relax(cluster, self.level, fmax=self.fmax, max_steps=self.max_steps, fixed=self.fixed)
+        """Return the `Relaxation` of a cluster; run again in the same directory, it goes on."""
+        level, fixed = parse_level(self.level), fixed_atoms(cluster, self.fixed)
+        with kept_state("relax", cluster, level, fixed=fixed) as path:
+            return relax(cluster, level, self.fmax, self.max_steps, fixed, state_file=path)
 
 
 @dataclass
@@ -78,8 +81,10 @@ class RefineMaker(Maker):
 
     @job(output_schema=Refinement)
     def make(self, cluster: Cluster) -> Refinement:
-        """Return the `Refinement` of a cluster."""
-        return refine(cluster, self.level, n_steps=self.n_steps, fmax=self.fmax)
+        """Return the `Refinement` of a cluster; run again in the same directory, it goes on."""
+        level = parse_level(self.level)
+        with kept_state("refine", cluster, level) as path:
+            return refine(cluster, level, n_steps=self.n_steps, fmax=self.fmax, state_file=path)
 
 
 @dataclass
@@ -111,8 +116,10 @@ class ExciteMaker(Maker):
 
     @job(output_schema=Excitations)
     def make(self, cluster: Cluster) -> Excitations:
-        """Return the `Excitations` of a cluster."""
-        return excite(cluster, self.level, nstates=self.nstates, method=self.method)
+        """Return the `Excitations` of a cluster; run again in the same directory, it goes on."""
+        level = parse_level(self.level)
+        with kept_state("excite", cluster, level) as path:
+            return excite(cluster, level, self.nstates, self.method, state_file=path)
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,15 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mscflow.cli.output import show_json, show_table, warn
-from mscflow.errors import CalculationError, InputError
+from mscflow.errors import CalculationError, InputError, OutOfTimeError
 
 if TYPE_CHECKING:
     from mscflow.executors import JobRow
 
 Directory = Annotated[Path, typer.Argument(help="Run directory.")]
 Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; they share the cores.")]
+Walltime = Annotated[
+    str | None,
+    typer.Option(help="Stop in time, keeping everything: seconds, or 90m, 12h, or HH:MM:SS. Exit code 75."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 REPORT_FILE = "report.html"
+WALLTIME = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)|(?P<h>\d+):(?P<m>\d\d):(?P<s>\d\d)")
+UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +44,7 @@ def run(
     ] = None,
     executor: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
     workers: Workers = 1,
+    walltime: Walltime = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show jobs and their estimated cost only.")
     ] = False,
@@ -60,18 +69,22 @@ def run(
         show_json(rows) if as_json else show_table(f"{settings.name}: {cluster.formula}", rows)
         return
     place = directory or Path("runs") / settings.name
+    _limit(walltime)
     with Progress(settings.name) as progress:
         run_flow(flow, dir=place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers)
     _conclude(place, as_json)
 
 
-def resume(directory: Directory, workers: Workers = 1, as_json: Json = False) -> None:
+def resume(
+    directory: Directory, workers: Workers = 1, walltime: Walltime = None, as_json: Json = False
+) -> None:
     """Go on with a run that was stopped; finished jobs are not repeated, failed ones are tried again."""
     from mscflow.cli.progress import Progress
     from mscflow.executors import require_run
     from mscflow.executors import resume as resume_flow
 
     require_run(directory)
+    _limit(walltime)
     with Progress(directory.name) as progress:
         resume_flow(directory, on_event=progress.update, n_workers=workers)
     _conclude(directory, as_json)
@@ -104,8 +117,23 @@ def report(
     typer.echo(_write_report(directory, output))
 
 
+def _limit(walltime: str | None) -> None:
+    """Tell jobs and their driver when this process has to end."""
+    if walltime is not None:
+        os.environ["MSCFLOW_DEADLINE"] = str(time.time() + _seconds(walltime))
+
+
+def _seconds(walltime: str) -> float:
+    match = WALLTIME.fullmatch(walltime.strip())
+    if match is None:
+        raise InputError(f"walltime {walltime!r}: write seconds, or 90m, 12h, or HH:MM:SS")
+    if match["unit"] is not None:
+        return float(match["number"]) * UNITS_S[match["unit"]]
+    return 3600 * int(match["h"]) + 60 * int(match["m"]) + int(match["s"])
+
+
 def _conclude(directory: Path, as_json: bool) -> None:
-    """Write the report and print its path; a failed job makes the command fail."""
+    """Write the report and print its path; a failed job, and one that waits, makes the command fail."""
     path = _write_report(directory, None)
     jobs = _jobs(directory)
     failed = [row for row in jobs if row.state == "failed"]
@@ -116,6 +144,11 @@ def _conclude(directory: Path, as_json: bool) -> None:
     if failed:
         reason = failed[0].error.strip().splitlines()[-1]
         raise CalculationError(f"{len(failed)} job(s) failed, the first is {failed[0].name!r}: {reason}")
+    waiting = sum(row.state == "waiting" for row in jobs)
+    if waiting:
+        raise OutOfTimeError(
+            f"{waiting} job(s) left, no time for them: go on with mscflow resume {directory}"
+        )
 
 
 def _write_report(directory: Path, output: Path | None) -> Path:

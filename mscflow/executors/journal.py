@@ -240,6 +240,14 @@ class Journal:
                 self._delay_children(key[0], detour)
             self._add(added)
 
+    def postpone(self, key: tuple[str, int], reason: str) -> None:
+        """Let a job that stopped in time wait for the next run, and keep why."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state=?, ended=?, error=? WHERE uuid=? AND idx=?",
+                (State.WAITING, time.time(), reason, *key),
+            )
+
     def settle(self, key: tuple[str, int], state: State, reason: str) -> None:
         """Record that a job failed or is skipped, and why."""
         with self._transaction() as connection:

@@ -31,6 +31,7 @@ from mscflow.executors.journal import JobRow, Journal, NewJob, State
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
 from mscflow.executors.worker import FLOWS
 from mscflow.store import job_store
+from mscflow.tasks.checkpoint import RESERVE_S, deadline
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job, Response
@@ -302,9 +303,10 @@ class _Driver:
         self.ready: list[tuple[int, tuple[str, int]]] = []
         self.stopped = False
         self.deaths: dict[tuple[str, int], int] = defaultdict(int)
+        self.deadline = deadline()
 
     def run(self) -> None:
-        """Run until nothing is ready and nothing runs."""
+        """Run until nothing is ready and nothing runs, or until the time is over."""
         self._load(self.journal.rows())
         for key in list(self.jobs):
             self._consider(key)
@@ -315,8 +317,8 @@ class _Driver:
         n_running = 0
         try:
             with _interrupts_into(ended):
-                while self.ready or n_running:
-                    while self.ready and n_running < self.n_workers:
+                while (self.ready and not self._is_late()) or n_running:
+                    while self.ready and n_running < self.n_workers and not self._is_late():
                         self._submit(executor, heapq.heappop(self.ready)[1], ended)
                         n_running += 1
                     event = ended.get()
@@ -326,6 +328,10 @@ class _Driver:
                     self._end(*event)
         finally:
             executor.close()
+
+    def _is_late(self) -> bool:
+        """Return whether the process will be ended too soon for another job."""
+        return self.deadline is not None and time.time() + RESERVE_S > self.deadline
 
     def _load(self, rows: Sequence[JobRow]) -> None:
         """Take in new or changed rows of the journal."""
@@ -436,6 +442,11 @@ class _Driver:
                 heapq.heappush(self.ready, (self.jobs[key].number, key))
             else:
                 self._settle(key, State.FAILED, f"{err}, {MAX_ATTEMPTS_AFTER_DEATH} times")
+            return
+        if "postponed" in answer:
+            self.journal.postpone(key, answer["postponed"])
+            self.ready.clear()
+            self._changed(key)
             return
         if "error" in answer:
             self._settle(key, State.FAILED, "\n".join(answer["error"].strip().splitlines()[-ERROR_LINES:]))

@@ -17,6 +17,8 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
+from mscflow.errors import OutOfTimeError
+
 PARENT_CHECK_S = 0.5
 FLOWS = ("replace", "detour", "addition")
 """Fields of a `Response` that bring new jobs."""
@@ -55,7 +57,7 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``documents`` written per collection, ``response``: new flows as JSON text and stop commands; or
-        ``error``: the traceback.
+        ``error``: the traceback; or ``postponed``: why it stopped before the end of its time.
     """
     from jobflow import JobStore
     from maggma.stores import MemoryStore
@@ -77,6 +79,8 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
             for field in FLOWS
             if getattr(response, field) is not None
         }
+    except OutOfTimeError as err:
+        return {"postponed": str(err)}
     except Exception:  # noqa: BLE001 - whatever a job raises is its result
         return {"error": traceback.format_exc()}
     written = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,10 @@ class PySCFCalculator(Calculator):
         Charge, multiplicity and elements; the positions are those of the atoms.
     level
         The level of theory.
+    density
+        Spin densities from which the first geometry starts, shape (2, n_basis, n_basis).
+    keep
+        File for the density of a calculation that is going on; see `mscflow.levels.scf_checkpoint`.
 
     Attributes
     ----------
@@ -32,10 +37,14 @@ class PySCFCalculator(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 
-    def __init__(self, cluster: Cluster, level: PySCF) -> None:
+    def __init__(
+        self, cluster: Cluster, level: PySCF, density: np.ndarray | None = None, keep: Path | None = None
+    ) -> None:
         super().__init__()
         self.cluster = cluster
         self.level = level
+        self.density = density
+        self.keep = keep
         self.states: list[GroundState] = []
 
     def calculate(
@@ -49,9 +58,9 @@ class PySCFCalculator(Calculator):
 
         super().calculate(atoms, properties, system_changes)
         if not self.states or system_changes:
-            density = self.states[-1].density if self.states else None
+            density = self.states[-1].density if self.states else self.density
             cluster = self.cluster.replace(positions=self.atoms.positions)
-            state = ground_state(cluster, self.level, density=density)
+            state = ground_state(cluster, self.level, density=density, keep=self.keep)
             if self.states:
                 self.states[-1].mf = None  # orbitals and integrals of the geometry before
             self.states.append(state)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from mscflow.levels.guess import initial_density
 from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.molecule import available_memory, build
 from mscflow.levels.pyscf import PySCF
+from mscflow.levels.scf_checkpoint import ScfCheckpoint
 
 COARSE_GRID = 0
 COARSE_CONV_TOL = 1e-4
@@ -125,7 +127,11 @@ def fitted_integrals(mol: gto.Mole, level: PySCF) -> float:
 
 
 def ground_state(
-    cluster: Cluster, level: PySCF, density: np.ndarray | None = None, grid: int | None = None
+    cluster: Cluster,
+    level: PySCF,
+    density: np.ndarray | None = None,
+    grid: int | None = None,
+    keep: Path | None = None,
 ) -> GroundState:
     """Return the converged ground state of a cluster.
 
@@ -137,6 +143,8 @@ def ground_state(
         Spin densities to start from, shape (2, n_basis, n_basis); by default those of the ions.
     grid
         Grid level instead of the level's.
+    keep
+        File in which the density is kept; where it holds one of this calculation, it begins there.
 
     Raises
     ------
@@ -144,8 +152,30 @@ def ground_state(
         If no rung of the ladder converges.
     """
     mf = mean_field(cluster, level, grid)
+    checkpoint = None if keep is None else ScfCheckpoint(keep, f"{cluster.hash} {level.hash} {grid}")
+    facts = None if checkpoint is None else checkpoint.restore(mf)
+    if facts is None:
+        facts = _solve(mf, cluster, level, density, checkpoint)
+        if checkpoint is not None:
+            checkpoint.finish(mf, facts)
+    energy_d3, forces_d3 = dispersion(cluster, level)
+    return GroundState(
+        cluster, level, mf, **facts,
+        energy=float(mf.e_tot) * Hartree + energy_d3,
+        dispersion_energy=energy_d3, dispersion_forces=forces_d3,
+    )  # fmt: skip
+
+
+def _solve(
+    mf: Any, cluster: Cluster, level: PySCF, density: np.ndarray | None, checkpoint: ScfCheckpoint | None
+) -> dict[str, Any]:
+    """Converge a mean field stage by stage; return the guess, a line per stage, and the number of cycles."""
     started = time.perf_counter()
     guess = "previous geometry"
+    if checkpoint is not None:
+        mf.callback = checkpoint
+        if (kept := checkpoint.density()) is not None:
+            density, guess = kept, f"checkpoint after {checkpoint.cycles} cycles"
     if density is None:
         density, guess = initial_density(cluster, level, mf.mol)
     stages = [f"guess: {guess}, {time.perf_counter() - started:.1f} s"]
@@ -158,12 +188,7 @@ def ground_state(
         density, n, lines = _converge(mf, density, conv_tol, label, cluster)
         cycles += n
         stages += lines
-    energy_d3, forces_d3 = dispersion(cluster, level)
-    return GroundState(
-        cluster, level, mf, guess, stages, cycles,
-        energy=float(mf.e_tot) * Hartree + energy_d3,
-        dispersion_energy=energy_d3, dispersion_forces=forces_d3,
-    )  # fmt: skip
+    return {"guess": guess, "stages": stages, "cycles": cycles}
 
 
 def forces(state: GroundState) -> np.ndarray:

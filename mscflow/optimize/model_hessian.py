@@ -66,15 +66,15 @@ def model_hessian(
     constants = constants or ForceConstants()
     n_coordinates = 3 * len(positions)
     edges = _edges(positions, numbers, constants)
-    values, columns, starts = [], [], [np.zeros(1, dtype=np.int32)]
+    values, columns, widths = [], [], []
     for kind in (_stretches, _bends, _torsions, _pyramids):
         atoms, derivatives, strength = kind(edges, constants)
         values.append((np.sqrt(strength)[:, None, None] * derivatives).ravel())
         columns.append((3 * atoms[:, :, None] + np.arange(3)).ravel())
-        width = 3 * atoms.shape[1]
-        starts.append(starts[-1][-1] + width * np.arange(1, len(atoms) + 1, dtype=np.int32))
-    table = np.concatenate(values), np.concatenate(columns).astype(np.int32), np.concatenate(starts)
-    rows = csr_matrix(table, shape=(len(table[2]) - 1, n_coordinates))
+        widths.append(np.full(len(atoms), 3 * atoms.shape[1]))
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(widths))])
+    table = np.concatenate(values), np.concatenate(columns), starts
+    rows = csr_matrix(table, shape=(len(starts) - 1, n_coordinates))
     return (rows.T @ rows + constants.rest * identity(n_coordinates, format="csc")).tocsc()
 
 

@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mscflow.errors import InputError
 from mscflow.optimize.lbfgs import Memory, State
 
+MORE = "more_"
+"""Prefix of arrays that belong to the caller."""
 
-def save(path: Path, state: State, stage: int, anchor: np.ndarray | None, fingerprint: str) -> None:
+
+def save(
+    path: Path,
+    state: State,
+    stage: int,
+    anchor: np.ndarray | None,
+    fingerprint: str,
+    more: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write a state to a file; the file is whole at any time.
 
     Parameters
@@ -28,12 +40,20 @@ def save(path: Path, state: State, stage: int, anchor: np.ndarray | None, finger
         See `mscflow.optimize.surface.Surface`.
     fingerprint
         Identifies the minimisation that may go on from here.
+    more
+        Other arrays to keep; see `load_more`.
     """
     arrays = {name: value for name, value in vars(state).items() if name != "memory"}
     arrays.update(vectors=state.memory.vectors, products=state.memory.products)
     arrays.update(stage=stage, fingerprint=fingerprint)
     if anchor is not None:
         arrays["anchor"] = anchor
+    arrays.update({MORE + name: array for name, array in (more or {}).items()})
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write an ``.npz`` file that is whole at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as stream:
         np.savez(stream, **arrays)
@@ -52,7 +72,7 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
     """
     try:
         with np.load(path) as archive:
-            arrays = dict(archive)
+            arrays = {name: archive[name] for name in archive.files if not name.startswith(MORE)}
             memory = Memory.of(arrays.pop("vectors"), arrays.pop("products"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as err:
         raise InputError(f"{path} is not a state of a relaxation: delete it, or name another file") from err
@@ -71,3 +91,9 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
         **arrays,
     )
     return state, stage, anchor
+
+
+def load_more(path: Path) -> dict[str, np.ndarray]:
+    """Return the other arrays of a state file that `load` has accepted."""
+    with np.load(path) as archive:
+        return {name.removeprefix(MORE): archive[name] for name in archive.files if name.startswith(MORE)}

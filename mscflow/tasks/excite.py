@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -77,7 +78,11 @@ class Excitations(TaskDocument):
 
 
 def excite(
-    cluster: Cluster, level: str | Level = "pbe/def2-svp", nstates: int = 10, method: Method = "tda"
+    cluster: Cluster,
+    level: str | Level = "pbe/def2-svp",
+    nstates: int = 10,
+    method: Method = "tda",
+    state_file: str | Path | None = None,
 ) -> Excitations:
     """Compute the lowest vertical singlet excitations.
 
@@ -96,6 +101,8 @@ def excite(
         Number of states.
     method
         One of `Method`.
+    state_file
+        Where the density of the ground state is kept, to begin there if the task is repeated.
 
     Returns
     -------
@@ -124,7 +131,7 @@ def excite(
     warnings = level.require(cluster)
     started = time.perf_counter()
     grid = min(level.grid, RESPONSE_GRID)
-    ground = ground_state(cluster, level, grid=grid)
+    ground = ground_state(cluster, level, grid=grid, keep=None if state_file is None else Path(state_file))
     solver = _solver(ground.mf, method)
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
     solver.nstates = nstates + (SPARE_STATES if method.endswith("ris") else 0)

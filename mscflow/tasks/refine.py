@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import Level, PySCF, parse_level
-from mscflow.optimize.lbfgs import Minimiser
+from mscflow.optimize.lbfgs import Minimiser, State
+from mscflow.optimize.state_file import load, load_more, save
+from mscflow.tasks.checkpoint import Clock, out_of_time
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.relax import bond_changes
 
 if TYPE_CHECKING:
+    from mscflow.levels.calculator import PySCFCalculator
     from mscflow.levels.scf import GroundState
 
 
@@ -86,7 +92,11 @@ class Refinement(TaskDocument):
 
 
 def refine(
-    cluster: Cluster, level: str | Level = "pbe-d3bj/def2-svp", n_steps: int = 0, fmax: float = 0.05
+    cluster: Cluster,
+    level: str | Level = "pbe-d3bj/def2-svp",
+    n_steps: int = 0,
+    fmax: float = 0.05,
+    state_file: str | Path | None = None,
 ) -> Refinement:
     """Compute a DFT energy, or take a few geometry steps.
 
@@ -100,6 +110,9 @@ def refine(
         Largest number of geometry steps (`mscflow.optimize`); 0 is a single point without gradient.
     fmax
         Threshold of the largest force on an atom at which the steps end / eV/Å.
+    state_file
+        Where the state is kept after every step, and beside it (``.scf.npz``) the density of the SCF that is
+        going on; where they exist the refinement goes on from them.
 
     Returns
     -------
@@ -112,6 +125,8 @@ def refine(
         If the level is not a DFT level or cannot represent the cluster, or a number is out of range.
     CalculationError
         If an SCF does not converge.
+    OutOfTimeError
+        If there is a state file and the process will be ended soon; see `mscflow.tasks.checkpoint`.
     """
     from mscflow.levels.calculator import PySCFCalculator
     from mscflow.levels.surface import CalculatorSurface
@@ -123,16 +138,16 @@ def refine(
         raise InputError(f"fmax must be positive (eV/Å), not {fmax}")
     warnings = level.require(cluster)
     started = time.perf_counter()
+    path = None if state_file is None else Path(state_file)
+    calculator = PySCFCalculator(cluster, level, keep=None if path is None else path.with_suffix(".scf.npz"))
     atoms = cluster.to_ase()
-    calculator = PySCFCalculator(cluster, level)
     atoms.calc = calculator
+    earlier: list[ScfRecord] = []
     max_force = None
     steps_taken = 0
     if n_steps:
         minimiser = Minimiser(CalculatorSurface(cluster, calculator), cluster.numbers)
-        state = minimiser.start(cluster.positions)
-        while minimiser.max_force(state.forces) > fmax and state.n_calls <= n_steps:
-            minimiser.step(state)
+        state, earlier = _steps(minimiser, cluster, calculator, n_steps, fmax, path)
         steps_taken = state.n_calls - 1
         max_force = minimiser.max_force(state.forces)
         if max_force > fmax:
@@ -147,6 +162,9 @@ def refine(
     last = calculator.states[-1]
     homo, lumo = last.frontier
     estimate = level.estimate(cluster)
+    records = [*earlier, *map(record, calculator.states)]
+    if path is not None:
+        path.with_suffix(".scf.npz").unlink(missing_ok=True)
     return Refinement(
         input_hash=input_hash("refine", cluster, level, n_steps=n_steps, fmax=fmax),
         cluster=refined,
@@ -157,17 +175,57 @@ def refine(
         converged=max_force is None or max_force <= fmax,
         n_steps=steps_taken,
         max_force=max_force,
-        energies=[state.energy for state in calculator.states],
+        energies=[made.energy for made in records],
         dispersion_energy=last.dispersion_energy,
         homo=homo,
         lumo=lumo,
         gap=lumo - homo,
         n_basis=estimate.n_basis,
         route=estimate.route,
-        scf=[record(state) for state in calculator.states],
+        scf=records,
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
+
+
+def _steps(
+    minimiser: Minimiser,
+    cluster: Cluster,
+    calculator: PySCFCalculator,
+    n_steps: int,
+    fmax: float,
+    path: Path | None,
+) -> tuple[State, list[ScfRecord]]:
+    """Take geometry steps; return the last state and the records of the SCFs before an interruption."""
+    fingerprint = input_hash("refine", cluster, calculator.level)
+    earlier: list[ScfRecord] = []
+    clock = Clock()
+
+    def keep() -> None:
+        if path is None:
+            return
+        records = [*earlier, *map(record, calculator.states)]
+        text = json.dumps([made.model_dump() for made in records])
+        density = calculator.states[-1].density if calculator.states else calculator.density
+        more = {"records": np.array(text), **({} if density is None else {"density": density})}
+        save(path, state, 0, None, fingerprint, more)
+
+    if path is not None and path.exists():
+        state = load(path, fingerprint)[0]
+        more = load_more(path)
+        earlier = [ScfRecord.model_validate(made) for made in json.loads(str(more["records"]))]
+        calculator.density = more["density"]
+    else:
+        state = minimiser.start(cluster.positions)
+        keep()
+    while minimiser.max_force(state.forces) > fmax and state.n_calls <= n_steps:
+        if path is not None and clock.is_over():
+            raise out_of_time(
+                f"refinement of {cluster.name or cluster.formula} with {calculator.level}", path
+            )
+        minimiser.step(state)
+        keep()
+    return state, earlier
 
 
 def require_dft(level: str | Level) -> PySCF:

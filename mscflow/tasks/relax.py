@@ -15,6 +15,7 @@ from mscflow.levels import Level, parse_level
 from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.state_file import load, save
 from mscflow.optimize.surface import Surface
+from mscflow.tasks.checkpoint import Clock, out_of_time
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import Role, topology
 
@@ -111,6 +112,8 @@ def relax(
         another relaxation.
     CalculationError
         If energy or forces are not finite.
+    OutOfTimeError
+        If there is a state file and the process will be ended soon; see `mscflow.tasks.checkpoint`.
     """
     check_numbers(fmax, max_steps)
     level = parse_level(level)
@@ -233,7 +236,7 @@ def _minimise(
         minimiser.surface.anchor = anchor
     else:
         state, stage = begun or minimiser.start(cluster.positions), 0
-    saved = time.monotonic()
+    saved, clock = time.monotonic(), Clock()
     last = len(surfaces) - 1
     while state.n_calls <= max_steps:
         if minimiser.max_force(state.forces) >= (fmax if stage == last else max(fmax, SEARCH_FMAX)):
@@ -246,6 +249,9 @@ def _minimise(
         if path is not None and time.monotonic() - saved > SAVE_INTERVAL_S:
             save(path, state, stage, minimiser.surface.anchor, fingerprint)
             saved = time.monotonic()
+        if path is not None and clock.is_over():
+            save(path, state, stage, minimiser.surface.anchor, fingerprint)
+            raise out_of_time(f"relaxation of {cluster.name or cluster.formula} with {level}", path)
     if path is not None:
         save(path, state, stage, minimiser.surface.anchor, fingerprint)
     if stage < last:

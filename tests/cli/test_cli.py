@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mscflow.builder import build
+from mscflow.errors import InputError
 from mscflow.files import write
 
 ROOT = Path(__file__).parents[2]
@@ -188,3 +189,17 @@ def test_doctor_finds_everything_that_is_needed(tmp_path):
 def test_models_lists_the_shipped_one():
     models = json.loads(mscflow("models", "--json").stdout)
     assert "msc-small" in [model["name"] for model in models]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5m", 90), ("12h", 43200), ("01:30:00", 5400)])
+def test_walltimes_are_read_as_people_write_them(text, seconds):
+    from mscflow.cli.campaigns import _seconds
+
+    assert _seconds(text) == seconds
+
+
+def test_a_walltime_that_is_none_is_refused():
+    from mscflow.cli.campaigns import _seconds
+
+    with pytest.raises(InputError, match="HH:MM:SS"):
+        _seconds("soon")

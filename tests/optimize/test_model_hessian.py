@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
@@ -74,3 +75,10 @@ def test_bonds_are_stiffer_than_what_is_far_apart():
     bonded, far = np.argsort(distance)[1], np.argmax(distance)
     assert 20 < coupling[bonded] < 100  # C–H and C–O bonds: some 30 to 80 eV/Å²
     assert coupling[far] < 0.01 * coupling[bonded]
+
+
+def test_molecules_without_torsions_or_bonds_have_one_too():
+    for name in ("H2O", "H2", "H"):
+        atoms = molecule(name)
+        values = np.linalg.eigvalsh(model_hessian(atoms.positions, atoms.numbers).toarray())
+        assert values.min() > 0

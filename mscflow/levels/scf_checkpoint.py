@@ -1,0 +1,83 @@
+"""A self-consistent field on disk, so that a killed calculation does not begin anew."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mscflow.optimize.state_file import write_arrays
+
+SAVE_INTERVAL_S = 60.0
+"""Time between two densities on disk / s."""
+
+ORBITALS = ("mo_coeff", "mo_occ", "mo_energy", "e_tot")
+"""What PySCF knows of a converged field."""
+
+
+class ScfCheckpoint:
+    """Keeps the density of an SCF in a file, and its orbitals when it has converged.
+
+    PySCF calls it in every cycle.
+
+    Parameters
+    ----------
+    path
+        The file; one that is missing, damaged or of another calculation is as good as none.
+    fingerprint
+        Identifies structure and level.
+
+    Attributes
+    ----------
+    cycles
+        Cycles so far, those before an interruption included.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+        self._saved = time.monotonic()
+        self._found = self._read()
+        self.cycles = int(self._found.get("cycles", 0))
+
+    def _read(self) -> dict[str, np.ndarray]:
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                found = dict(archive)
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return {}
+        return found if str(found.get("fingerprint")) == self.fingerprint else {}
+
+    def density(self) -> np.ndarray | None:
+        """Return the spin densities of the file, shape (2, n_basis, n_basis); None where there are none."""
+        return self._found.get("density")
+
+    def restore(self, mf: Any) -> dict[str, Any] | None:
+        """Give a mean field the converged orbitals of the file; return what was kept with them, or None."""
+        if "mo_coeff" not in self._found:
+            return None
+        for name in ORBITALS:
+            setattr(mf, name, self._found[name])
+        mf.e_tot, mf.converged = float(mf.e_tot), True
+        kept: dict[str, Any] = json.loads(str(self._found["facts"]))
+        return kept
+
+    def finish(self, mf: Any, facts: dict[str, Any]) -> None:
+        """Keep the orbitals of a converged field, with some facts."""
+        orbitals = {name: np.asarray(getattr(mf, name)) for name in ORBITALS}
+        self._write({**orbitals, "facts": json.dumps(facts)})
+
+    def __call__(self, variables: dict[str, Any]) -> None:
+        """Take the local variables of PySCF's loop; write its density if the last one is old."""
+        self.cycles += 1
+        if time.monotonic() - self._saved > SAVE_INTERVAL_S:
+            density = np.asarray(variables["dm"])
+            self._write({"density": np.array([density, density]) / 2 if density.ndim == 2 else density})
+            self._saved = time.monotonic()
+
+    def _write(self, arrays: dict[str, Any]) -> None:
+        write_arrays(self.path, {**arrays, "cycles": self.cycles, "fingerprint": self.fingerprint})

@@ -1,0 +1,136 @@
+"""Long tasks stop before they are ended, and go on where they stopped."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from ase.build import molecule
+
+import mscflow
+from mscflow.builder import build, precursor
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError, OutOfTimeError
+from mscflow.executors import STORE_FILE, Journal
+from mscflow.jobs import RefineMaker, RelaxMaker
+from mscflow.levels import XTB, PySCF, scf_checkpoint
+from mscflow.levels.scf import ground_state
+from mscflow.tasks.checkpoint import RESERVE_S, Clock
+from mscflow.tasks.refine import refine
+from mscflow.tasks.relax import relax
+
+WATER = Cluster.from_ase(molecule("H2O"))
+STRETCHED = WATER.replace(positions=1.08 * WATER.positions)
+LEVEL = PySCF(grid=0)
+
+
+@pytest.fixture
+def deadline(monkeypatch):
+    """Set in how many seconds from now the process will be ended, beyond what is kept for ending."""
+
+    def set_in(seconds: float) -> None:
+        monkeypatch.setenv("MSCFLOW_DEADLINE", str(time.time() + RESERVE_S + seconds))
+
+    yield set_in
+    monkeypatch.delenv("MSCFLOW_DEADLINE", raising=False)
+
+
+def test_the_earliest_deadline_counts_and_nonsense_is_refused(deadline, monkeypatch):
+    assert not Clock().is_over()
+    deadline(100)
+    assert not Clock().is_over()
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time())))
+    assert Clock().is_over()
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "tomorrow")
+    with pytest.raises(InputError, match="tomorrow"):
+        Clock()
+
+
+def test_a_relaxation_stops_in_time_and_ends_as_one_that_was_never_stopped(deadline, tmp_path):
+    start, file = build("In4P"), tmp_path / "state.npz"
+    undisturbed = relax(start, fmax=0.05)
+    deadline(0.4)
+    for _ in range(100):
+        try:
+            found = relax(start, fmax=0.05, state_file=file)
+            break
+        except OutOfTimeError:
+            assert file.exists()
+            deadline(0.4)
+    assert found.energy == undisturbed.energy
+    assert found.n_force_calls == undisturbed.n_force_calls
+    np.testing.assert_array_equal(found.cluster.positions, undisturbed.cluster.positions)
+
+
+def test_a_refinement_goes_on_after_its_last_step(deadline, tmp_path):
+    file = tmp_path / "state.npz"
+    undisturbed = refine(STRETCHED, LEVEL, n_steps=12, fmax=0.1)
+    deadline(-RESERVE_S)
+    with pytest.raises(OutOfTimeError, match="kept"):
+        refine(STRETCHED, LEVEL, n_steps=12, fmax=0.1, state_file=file)
+    deadline(1e4)
+    found = refine(STRETCHED, LEVEL, n_steps=12, fmax=0.1, state_file=file)
+    assert found.converged
+    assert found.n_steps == undisturbed.n_steps
+    assert len(found.scf) == len(undisturbed.scf)
+    assert found.scf[0].energy == pytest.approx(undisturbed.scf[0].energy, abs=1e-9)
+    assert found.energy == pytest.approx(undisturbed.energy, abs=1e-4)
+
+
+def test_a_converged_field_is_not_computed_again(tmp_path):
+    file = tmp_path / "scf.npz"
+    first, again = (ground_state(WATER, LEVEL, keep=file) for _ in range(2))
+    assert again.energy == first.energy
+    assert again.stages == first.stages
+    np.testing.assert_array_equal(again.density, first.density)
+    other = ground_state(STRETCHED, LEVEL, keep=file)
+    assert other.energy != first.energy
+
+
+def test_an_interrupted_field_goes_on_from_its_density(tmp_path, monkeypatch):
+    file, cluster = tmp_path / "scf.npz", precursor("Zn2+")
+    undisturbed = ground_state(cluster, LEVEL)
+    monkeypatch.setattr(scf_checkpoint, "SAVE_INTERVAL_S", 0.0)
+    call = scf_checkpoint.ScfCheckpoint.__call__
+
+    def dies(self, variables):
+        call(self, variables)
+        if self.cycles == undisturbed.cycles - 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(scf_checkpoint.ScfCheckpoint, "__call__", dies)
+    with pytest.raises(KeyboardInterrupt):
+        ground_state(cluster, LEVEL, keep=file)
+    monkeypatch.undo()
+    found = ground_state(cluster, LEVEL, keep=file)
+    assert found.guess == f"checkpoint after {undisturbed.cycles - 2} cycles"
+    assert found.cycles < undisturbed.cycles - 3
+    assert found.energy == pytest.approx(undisturbed.energy, abs=1e-5)
+
+
+def test_a_damaged_file_is_as_good_as_none(tmp_path):
+    file = tmp_path / "scf.npz"
+    file.write_bytes(b"half a file")
+    assert ground_state(WATER, LEVEL, keep=file).guess != "checkpoint"
+
+
+def test_a_run_stops_in_time_and_goes_on(deadline, tmp_path):
+    from jobflow import Flow
+
+    first = RelaxMaker(level=XTB(), fmax=0.02).make(build("InL3", seed=1))
+    second = RefineMaker(level=LEVEL).make(WATER)
+    flow = Flow([first, second])
+    deadline(4.0)
+    mscflow.run(flow, dir=tmp_path / "run")
+    states = []
+    for _ in range(40):
+        journal = Journal(tmp_path / "run" / STORE_FILE)
+        states.append([str(row.state) for row in journal.rows()])
+        journal.close()
+        if set(states[-1]) == {"done"}:
+            break
+        deadline(4.0)
+        mscflow.resume(tmp_path / "run")
+    assert states[-1] == ["done", "done"]
+    assert not list((tmp_path / "run" / "jobs").rglob("*.state*.npz"))
