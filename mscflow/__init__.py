@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mscflow.levels import parse_level
     from mscflow.reactions.balance import balanced, interconversion
     from mscflow.reactions.exchange import exchange
+    from mscflow.reactions.ligands import anion_exchange, ligand_exchange, strip
     from mscflow.reactions.removal import binding, displacement
     from mscflow.tasks.excite import excite
     from mscflow.tasks.refine import refine
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Campaign": "mscflow.campaign",
     "Cluster": "mscflow.cluster",
+    "anion_exchange": "mscflow.reactions.ligands",
     "balanced": "mscflow.reactions.balance",
     "binding": "mscflow.reactions.removal",
     "binding_modes": "mscflow.analysis.binding",
@@ -41,6 +43,7 @@ _HOMES = {
     "excite": "mscflow.tasks.excite",
     "homology": "mscflow.analysis.homology",
     "interconversion": "mscflow.reactions.balance",
+    "ligand_exchange": "mscflow.reactions.ligands",
     "load_campaign": "mscflow.campaign",
     "parse_level": "mscflow.levels",
     "read": "mscflow.files",
@@ -50,6 +53,7 @@ _HOMES = {
     "resume": "mscflow.executors",
     "run": "mscflow.executors",
     "separations": "mscflow.analysis.separations",
+    "strip": "mscflow.reactions.ligands",
     "vibrate": "mscflow.tasks.vibrate",
     "write": "mscflow.files",
 }
@@ -57,6 +61,7 @@ _HOMES = {
 __all__ = [
     "Campaign",
     "Cluster",
+    "anion_exchange",
     "balanced",
     "binding",
     "binding_modes",
@@ -67,6 +72,7 @@ __all__ = [
     "excite",
     "homology",
     "interconversion",
+    "ligand_exchange",
     "load_campaign",
     "parse_level",
     "read",
@@ -76,6 +82,7 @@ __all__ = [
     "resume",
     "run",
     "separations",
+    "strip",
     "vibrate",
     "write",
 ]

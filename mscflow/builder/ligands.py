@@ -41,7 +41,7 @@ class Kind(StrEnum):
     """How a ligand binds."""
 
     CARBOXYLATE = "carboxylate"
-    BRIDGING_ANION = "chalcogenolate or halide"
+    BRIDGING_ANION = "chalcogenolate, phosphanide or halide"
     NEUTRAL = "amine or phosphine"
     CHELATE = "diamine"
 
@@ -260,7 +260,7 @@ def _kind(molecule: Mol, donors: list[int]) -> tuple[Kind, int | None]:
             return Kind.CARBOXYLATE, pivot
         if len(donors) == 1 and pivot is not None:
             raise InputError("carboxylate with one oxygen marked: mark both, as in '[O-:1]C(=[O:1])C'")
-    if len(donors) == 1 and charge == -1 and elements[0] in ("S", "Se", "Te", "F", "Cl", "Br", "I"):
+    if len(donors) == 1 and charge == -1 and elements[0] in ("P", "S", "Se", "Te", "F", "Cl", "Br", "I"):
         return Kind.BRIDGING_ANION, None
     if len(donors) == 1 and charge == 0 and elements[0] in ("N", "P", "O", "S"):
         return Kind.NEUTRAL, None
@@ -276,7 +276,7 @@ def _kind(molecule: Mol, donors: list[int]) -> tuple[Kind, int | None]:
         return Kind.CHELATE, None
     raise InputError(
         f"ligand with donors {elements} and charge {charge:+d}: carboxylates, thiolates, selenolates, "
-        "halides, amines, diamines and phosphines can be attached"
+        "phosphanides, halides, amines, diamines and phosphines can be attached"
     )
 
 

@@ -60,6 +60,11 @@ class Weights:
     value: float = 0.1
 
 
+BASIS = SplineBasis(first=0.8, last=5.0, size=21)
+WEIGHTS = Weights(energy=1.0, curvature=0.1, value=0.1)
+"""What the potentials of `mscflow.levels.corrected` were fitted with: best on families left out."""
+
+
 def lack(frame: Atoms, cheap: Calculator) -> Lack:
     """Return what a calculator lacks against the labels of a frame."""
     forces = frame.arrays["REF_forces"]

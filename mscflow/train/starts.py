@@ -9,6 +9,7 @@ import numpy as np
 
 from mscflow.builder import build
 from mscflow.builder.fragments import fragment
+from mscflow.builder.molecules import molecule
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.exchange import exchange
@@ -71,7 +72,7 @@ def _starts(text: str) -> tuple[Start, ...]:
 
 def _arrangement(system: System, n_shell: int) -> Cluster:
     if system.molecule is not None:
-        return _molecule(system.molecule)
+        return molecule(system.molecule)
     for attempt in range(N_SEEDS):
         seed = n_shell + 100 * attempt
         try:
@@ -82,21 +83,6 @@ def _arrangement(system: System, n_shell: int) -> Cluster:
             if attempt == N_SEEDS - 1:
                 raise
     raise AssertionError("not reached")
-
-
-def _molecule(smiles: str) -> Cluster:
-    """Return a free molecule in RDKit's geometry."""
-    from rdkit import Chem
-    from rdkit.Chem.rdDistGeom import EmbedMolecule
-
-    parsed = Chem.MolFromSmiles(smiles)
-    if parsed is None:
-        raise InputError(f"molecule {smiles!r} is no SMILES")
-    molecule = Chem.AddHs(parsed)
-    if EmbedMolecule(molecule, randomSeed=1):
-        raise InputError(f"molecule {smiles!r}: RDKit finds no three-dimensional structure")
-    symbols = tuple(atom.GetSymbol() for atom in molecule.GetAtoms())
-    return Cluster(symbols, np.array(molecule.GetConformer().GetPositions()), name=smiles)
 
 
 def _exchanged(cluster: Cluster, ion: str | None, rng: np.random.Generator) -> Cluster:
