@@ -175,6 +175,72 @@ class ExchangeSection(Section):
     level: DftText | None = None
 
 
+class DisplacementSection(Section):
+    """Complexes that neutral ligands displace.
+
+    Attributes
+    ----------
+    neutral
+        The neutral ligand.
+    n
+        Number of them in the complex that leaves.
+    sites
+        Cations that leave, as in `ExchangeSection`.
+    """
+
+    neutral: LigandText
+    n: int = Field(default=1, ge=1)
+    sites: Sites = "surface"
+
+
+class ReactionsSection(Section):
+    """Reactions beside cation exchange; at least one of the first five.
+
+    Attributes
+    ----------
+    binding
+        Sites whose cations leave as complexes, one reaction each, as in `ExchangeSection`.
+    displacement
+        Complexes that neutral ligands displace.
+    ligands, anions
+        Old → new name: all of a kind are exchanged.
+    strip
+        Numbers of carboxylates that P(SiMe3)3 takes, one reaction each, or ``all``.
+    level
+        DFT level of the energies, on structures of the relax level; without it both are the relax level.
+    """
+
+    binding: Sites | None = None
+    displacement: DisplacementSection | None = None
+    ligands: dict[LigandText, LigandText] = Field(default_factory=dict)
+    anions: dict[str, str] = Field(default_factory=dict)
+    strip: Literal["all"] | tuple[int, ...] | None = None
+    level: DftText | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> ReactionsSection:
+        if not self.wanted:
+            raise InputError("give at least one of binding, displacement, ligands, anions and strip")
+        return self
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What is asked for, as arguments of `mscflow.reactions.reactivity.reactions_of`."""
+        given: dict[str, Any] = {
+            "bound": self.binding,
+            "ligands": self.ligands,
+            "anions": self.anions,
+            "stripped": self.strip,
+        }
+        if self.displacement is not None:
+            given |= {
+                "displaced": self.displacement.sites,
+                "neutral": self.displacement.neutral,
+                "n_neutral": self.displacement.n,
+            }
+        return {name: value for name, value in given.items() if value}
+
+
 class ExciteSection(Section):
     """Excitations and absorption spectrum.
 
@@ -205,7 +271,7 @@ class Campaign(Section):
         Letters, digits, ``-`` and ``_``; names the run directory.
     structure
         The cluster.
-    relax, vibrate, refine, exchange, excite
+    relax, vibrate, refine, exchange, reactions, excite
         The parts; one that is left out is not computed.
     analyse
         Whether separations, coordination and binding modes are listed.
@@ -218,6 +284,7 @@ class Campaign(Section):
     refine: RefineSection | None = None
     analyse: bool = True
     exchange: ExchangeSection | None = None
+    reactions: ReactionsSection | None = None
     excite: ExciteSection | None = None
 
     def cluster(self, base: Path = Path()) -> Cluster:
@@ -235,14 +302,21 @@ class Campaign(Section):
         InputError
             If one cannot.
         """
-        sections = (self.relax, self.vibrate, self.refine, self.exchange, self.excite)
+        sections = (self.relax, self.vibrate, self.refine, self.exchange, self.reactions, self.excite)
         levels = {s.level for s in sections if s is not None and s.level is not None}
         return [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
 
     def flow(self, cluster: Cluster) -> Flow:
         """Return the jobflow Flow of the campaign for its start structure."""
         from mscflow.flows import CampaignMaker
-        from mscflow.jobs import ExchangeMaker, ExciteMaker, RefineMaker, RelaxMaker, VibrateMaker
+        from mscflow.jobs import (
+            ExchangeMaker,
+            ExciteMaker,
+            ReactivityMaker,
+            RefineMaker,
+            RelaxMaker,
+            VibrateMaker,
+        )
 
         relax = (
             RelaxMaker(level=self.relax.level, fmax=self.relax.fmax, max_steps=self.relax.max_steps)
@@ -267,9 +341,25 @@ class Campaign(Section):
             if self.exchange
             else None
         )
+        reactions = (
+            ReactivityMaker(
+                wanted=self.reactions.wanted,
+                relax_maker=relax or RelaxMaker(),
+                refine_maker=RefineMaker(level=self.reactions.level) if self.reactions.level else None,
+            )
+            if self.reactions
+            else None
+        )
         excite = ExciteMaker(**self.excite.model_dump(exclude={"fwhm"})) if self.excite else None
         return CampaignMaker(
-            self.name, relax, refine, self.analyse, exchange, excite, vibrate_maker=vibrate
+            self.name,
+            relax,
+            refine,
+            self.analyse,
+            exchange,
+            excite,
+            vibrate_maker=vibrate,
+            reactions_maker=reactions,
         ).make(cluster)
 
     def hash(self, cluster: Cluster) -> str:
@@ -342,6 +432,7 @@ def _keys_of(path: list[Any]) -> list[str]:
         "vibrate": VibrateSection,
         "refine": RefineSection,
         "exchange": ExchangeSection,
+        "reactions": ReactionsSection,
         "excite": ExciteSection,
     }
     section = sections.get(path[0], Campaign) if path else Campaign

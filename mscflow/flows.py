@@ -1,4 +1,4 @@
-"""The flow of a campaign: structure → relax → analyse, vibrate, refine, excite, exchange."""
+"""The flow of a campaign: structure → relax → analyse, vibrate, exchange, reactions, refine, excite."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mscflow.jobs import (
     AnalyseMaker,
     ExchangeMaker,
     ExciteMaker,
+    ReactivityMaker,
     RefineMaker,
     RelaxMaker,
     StructureMaker,
@@ -39,6 +40,8 @@ class CampaignMaker(Maker):
         Excitations of the refined (else relaxed) structure.
     vibrate_maker
         Vibrations of the relaxed structure.
+    reactions_maker
+        Energies of other reactions.
     """
 
     name: str = "campaign"
@@ -48,6 +51,7 @@ class CampaignMaker(Maker):
     exchange_maker: ExchangeMaker | None = None
     excite_maker: ExciteMaker | None = None
     vibrate_maker: VibrateMaker | None = None
+    reactions_maker: ReactivityMaker | None = None
 
     def make(self, cluster: Cluster) -> Flow:
         """Return the flow for a start structure."""
@@ -63,10 +67,10 @@ class CampaignMaker(Maker):
             jobs.append(named(AnalyseMaker(of=of), cluster, current))
         if self.vibrate_maker is not None:
             jobs.append(named(self.vibrate_maker, cluster, current))
-        if self.exchange_maker is not None:
-            exchange = self.exchange_maker.make(current, relaxation)
-            exchange.name = f"{self.exchange_maker.name} {cluster.name or cluster.formula}"
-            jobs.append(exchange)
+        for maker in (self.exchange_maker, self.reactions_maker):
+            if maker is not None:
+                jobs.append(maker.make(current, relaxation))
+                jobs[-1].name = f"{maker.name} {cluster.name or cluster.formula}"
         if self.refine_maker is not None:
             jobs.append(named(self.refine_maker, cluster, current))
             current = jobs[-1].output.cluster

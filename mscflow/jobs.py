@@ -14,6 +14,7 @@ from mscflow.levels.hessian import HessianMethod
 from mscflow.reactions.energies import ReactionEnergies, collect
 from mscflow.reactions.exchange import Sites, exchange
 from mscflow.reactions.reaction import Reaction
+from mscflow.reactions.reactivity import reactions_of
 from mscflow.tasks.analyse import Analysis, analyse
 from mscflow.tasks.checkpoint import kept_state
 from mscflow.tasks.excite import Excitations, Method, excite
@@ -205,12 +206,48 @@ class ExchangeMaker(Maker):
         )
 
 
+@dataclass
+class ReactivityMaker(Maker):
+    """Energies of what a cluster may do beside cation exchange; see `mscflow.reactions.reactivity`.
+
+    Parameters
+    ----------
+    name
+        Name of the job.
+    wanted
+        Arguments of `mscflow.reactions.reactivity.reactions_of`.
+    relax_maker, refine_maker
+        See `ReactionsMaker`.
+    """
+
+    name: str = "reactions"
+    wanted: Mapping[str, Any] = field(default_factory=dict)
+    relax_maker: Maker = field(default_factory=RelaxMaker)
+    refine_maker: Maker | None = None
+
+    @job
+    def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
+        """Write the reactions of a relaxed cluster and add one job per distinct species.
+
+        Parameters
+        ----------
+        cluster, relaxation
+            See `ExchangeMaker.make`.
+        """
+        reactions, refused = reactions_of(cluster, **self.wanted)
+        known = {} if relaxation is None else {cluster.hash: relaxation}
+        return Response(
+            replace=reactions_flow(reactions, self.relax_maker, self.refine_maker, self.name, known, refused)
+        )
+
+
 def reactions_flow(
     reactions: list[Reaction],
     relax_maker: Maker,
     refine_maker: Maker | None = None,
     name: str = "reactions",
     known: Mapping[str, Relaxation] | None = None,
+    refused: Sequence[str] = (),
 ) -> Flow:
     """Return the flow that computes every distinct species of reactions once, and collects their energies.
 
@@ -224,6 +261,8 @@ def reactions_flow(
         Name of the flow.
     known
         Species that have been relaxed by `relax_maker`, by their `Cluster.hash`.
+    refused
+        Reactions that could not be written, and why.
     """
     species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
     jobs: list[Job] = []
@@ -239,7 +278,7 @@ def reactions_flow(
         if refine_maker is not None:
             jobs.append(named(refine_maker, member, relaxed))
             results[key] = jobs[-1].output
-    summary = collect_energies(reactions, results, parse_level(relax_maker.level).text)
+    summary = collect_energies(reactions, results, parse_level(relax_maker.level).text, list(refused))
     summary.name = f"{name} energies"
     summary.config.on_missing_references = OnMissing.NONE
     return Flow([*jobs, summary], output=summary.output, name=name)
@@ -266,7 +305,7 @@ def named(maker: Maker, cluster: Cluster, reference: Any = None) -> Job:
 
 @job(output_schema=ReactionEnergies)
 def collect_energies(
-    reactions: list[Reaction], results: dict[str, Any], geometry_level: str
+    reactions: list[Reaction], results: dict[str, Any], geometry_level: str, refused: list[str]
 ) -> ReactionEnergies:
     """Return the `ReactionEnergies` of reactions from the results of their species."""
-    return collect(reactions, results, geometry_level)
+    return collect(reactions, results, geometry_level, refused)

@@ -46,6 +46,8 @@ class ReactionEnergy(BaseModel):
     ----------
     label, equation, site
         What is distinguished, the equation, and where.
+    kind
+        Of another reaction than a cation exchange: what happens.
     ion, leaving
         Of an exchange: incoming cation, binding modes of the leaving ligands.
     energy
@@ -59,10 +61,16 @@ class ReactionEnergy(BaseModel):
     label: str
     equation: str
     site: int | None
+    kind: str = ""
     ion: str
     leaving: list[str]
     energy: float
     energy_kj_mol: float
+
+    @property
+    def group(self) -> str:
+        """What tables and plots sort by: the kind, of an exchange the ion."""
+        return self.kind or self.ion
 
 
 class ReactionEnergies(Document):
@@ -71,7 +79,7 @@ class ReactionEnergies(Document):
     Attributes
     ----------
     reactions
-        Sorted by ion, then by energy.
+        Sorted by kind and ion, then by energy.
     species
         All species, the reactant first.
     geometry_level, energy_level
@@ -97,6 +105,7 @@ def collect(
     reactions: Sequence[Reaction],
     results: Mapping[str, Relaxation | Refinement | None],
     geometry_level: str,
+    refused: Sequence[str] = (),
 ) -> ReactionEnergies:
     """Turn energies of species into energies of reactions.
 
@@ -108,11 +117,13 @@ def collect(
         Result of each species by `Cluster.hash` of its start structure; None where it failed.
     geometry_level
         Text form of the level of the structures.
+    refused
+        Reactions that could not be written, and why.
 
     Returns
     -------
     ReactionEnergies
-        Reactions whose species are all known, sorted by ion and energy; the rest is listed as failed.
+        Reactions whose species are all known, sorted by kind, ion and energy; the rest is listed as failed.
 
     Raises
     ------
@@ -137,7 +148,7 @@ def collect(
         input_hash=input_hash(
             "reactions", list(species.values()), level, reactions=[r.equation for r in reactions]
         ),
-        reactions=sorted(done, key=lambda row: (row.ion, row.energy)),
+        reactions=sorted(done, key=lambda row: (row.kind, row.ion, row.energy)),
         species=[
             Species(
                 name=species[key].name,
@@ -153,7 +164,8 @@ def collect(
         level=level,
         level_description=level.description,
         failed=[f"{species[key].name}: not computed" for key in species if key not in known]
-        + [f"{r.label}: a species is missing" for r in reactions if not _complete(r, energies)],
+        + [f"{r.label}: a species is missing" for r in reactions if not _complete(r, energies)]
+        + list(refused),
         warnings=warned,
     )
 
@@ -168,6 +180,7 @@ def _reaction_energy(reaction: Reaction, energies: Mapping[str, float]) -> React
         label=reaction.label,
         equation=reaction.equation,
         site=reaction.site,
+        kind=reaction.tags.get("kind", ""),
         ion=reaction.tags.get("ion", ""),
         leaving=list(reaction.tags.get("leaving", ())),
         energy=energy,

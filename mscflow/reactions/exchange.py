@@ -59,7 +59,7 @@ def exchange(cluster: Cluster, ion: str | Ion, sites: Sites = "surface") -> list
     graph = topology(cluster)
     candidates = [
         (site, leaving)
-        for site in _sites(graph, sites)
+        for site in chosen_sites(graph, sites)
         if cluster.symbols[site] != ion.element
         for leaving in _leaving(graph, site, ion)
     ]
@@ -125,7 +125,7 @@ def _candidates(cluster: Cluster, ion: Ion, sites: Sites, n: int) -> tuple[Topol
     if n < 1:
         raise InputError(f"n must be at least 1, not {n}")
     graph = topology(cluster)
-    return graph, [site for site in _sites(graph, sites) if cluster.symbols[site] != ion.element]
+    return graph, [site for site in chosen_sites(graph, sites) if cluster.symbols[site] != ion.element]
 
 
 def _group(cluster: Cluster, candidates: Sequence[int], symmetry: Symmetry) -> list[Permutation]:
@@ -152,7 +152,8 @@ def _joint(graph: Topology, chosen: Sequence[int], ion: Ion, search: Search) -> 
                 return
 
 
-def _sites(graph: Topology, sites: Sites) -> list[int]:
+def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
+    """Return the indices of the cations that ``surface``, ``core``, ``all`` or a list of indices means."""
     surface = set(graph.surface_cations)
     if sites == "surface":
         return sorted(surface)

@@ -19,13 +19,14 @@ def references() -> dict[str, str]:
 def _texts(results: CampaignResults) -> list[str]:
     documents = (results.relaxation, results.vibrations, results.refinement, results.excitations)
     texts = [document.level_text for document in documents if document is not None]
-    return texts + ([results.exchange.energy_level] if results.exchange else [])
+    return texts + [e.energy_level for e in (results.exchange, results.reactions) if e is not None]
 
 
 def bibtex(results: CampaignResults) -> str:
     """Return BibTeX entries of the methods and programs the results rest on."""
     text = " ".join(_texts(results))
-    described = " ".join(d.level_description for d in (results.relaxation, results.exchange) if d is not None)
+    parts = (results.relaxation, results.exchange, results.reactions)
+    described = " ".join(part.level_description for part in parts if part is not None)
     wanted = {
         "mace": "mace:" in text,
         "gfn2": "gfn2" in (text + described).lower(),
@@ -75,10 +76,11 @@ def methods_paragraph(results: CampaignResults) -> str:
         f = results.refinement
         what = f"{f.n_steps} geometry steps" if f.n_steps else "a single point"
         sentences.append(f"{f.level_text} energies are {what} with {f.level_description}.")
-    if results.exchange is not None:
-        e = results.exchange
+    for what, e in (("Exchange", results.exchange), ("Reaction", results.reactions)):
+        if e is None:
+            continue
         sentences.append(
-            f"Exchange energies are differences of electronic energies at {e.energy_level} of balanced "
+            f"{what} energies are differences of electronic energies at {e.energy_level} of balanced "
             f"reactions with molecular references, every species relaxed at {e.geometry_level}; vibrations, "
             "solvent and coordination isomers of the references are not included."
         )

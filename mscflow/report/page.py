@@ -130,6 +130,8 @@ def _all_tables(results: CampaignResults) -> list[tables.Table]:
         tables.modes_table,
         tables.exchange_table,
         tables.species_table,
+        tables.reactions_table,
+        tables.reaction_species_table,
         tables.states_table,
         tables.levels_table,
         tables.jobs_table,
@@ -142,7 +144,8 @@ def _all_plots(results: CampaignResults) -> dict[str, plots.Figure]:
     made = {
         "relaxation": plots.relaxation_plot(results),
         "separations": plots.separations_plot(results),
-        "exchange": plots.exchange_plot(results),
+        "exchange": plots.reaction_plot(results.exchange),
+        "reactions": plots.reaction_plot(results.reactions),
         "spectrum": plots.spectrum_plot(results),
     }
     return {key: figure for key, figure in made.items() if figure is not None}

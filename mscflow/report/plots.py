@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mscflow.analysis.spectra import absorption_spectrum
+from mscflow.reactions.energies import ReactionEnergies
 from mscflow.report.results import CampaignResults
 
 Figure = dict[str, Any]
@@ -91,27 +92,26 @@ def separations_plot(results: CampaignResults) -> Figure | None:
     return _figure(data, "cation–cation separation / Å", "pairs", barmode="stack")
 
 
-def exchange_plot(results: CampaignResults) -> Figure | None:
-    """Return the exchange energies as bars."""
-    exchange = results.exchange
-    if exchange is None or not exchange.reactions:
+def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
+    """Return reaction energies as bars, a colour for each kind, of exchanges for each ion."""
+    if energies is None or not energies.reactions:
         return None
-    ions = list(dict.fromkeys(row.ion for row in exchange.reactions))
+    groups = list(dict.fromkeys(row.group for row in energies.reactions))
     data = []
-    for n, ion in enumerate(ions):
-        rows = [row for row in exchange.reactions if row.ion == ion]
+    for n, group in enumerate(groups):
+        rows = [row for row in energies.reactions if row.group == group]
         data.append(
             {
                 "type": "bar",
                 "orientation": "h",
-                "name": ion,
+                "name": group,
                 "y": [row.label for row in rows],
                 "x": [row.energy for row in rows],
                 "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
             }
         )
     figure = _figure(
-        data, f"ΔE / eV ({exchange.energy_level})", "", height=120 + 34 * len(exchange.reactions)
+        data, f"ΔE / eV ({energies.energy_level})", "", height=120 + 34 * len(energies.reactions)
     )
     figure["layout"]["yaxis"].update(automargin=True, autorange="reversed")
     figure["layout"]["xaxis"]["zeroline"] = True

@@ -44,6 +44,7 @@ PARTS = {
     "vibrations": "vibrate",
     "refinement": "refine",
     "exchange": "exchange",
+    "reactions": "reactions",
     "excitations": "excite",
 }
 """Part of the report and first word of the job that makes it."""
@@ -92,7 +93,7 @@ class CampaignResults(BaseModel):
         Start of the run / s since the epoch.
     fwhm
         Width of the Gaussians of the spectrum / eV.
-    structure, relaxation, refinement, analysis, vibrations, exchange, excitations
+    structure, relaxation, refinement, analysis, vibrations, exchange, reactions, excitations
         The parts that are there.
     jobs
         All jobs.
@@ -114,6 +115,7 @@ class CampaignResults(BaseModel):
     analysis: Analysis | None = None
     vibrations: Vibrations | None = None
     exchange: ReactionEnergies | None = None
+    reactions: ReactionEnergies | None = None
     excitations: Excitations | None = None
     jobs: list[JobLine] = Field(default_factory=list)
     problems: list[str] = Field(default_factory=list)
@@ -149,8 +151,9 @@ class CampaignResults(BaseModel):
             if kind not in KNOWN:
                 continue
             model = KNOWN[kind]
-            part = next(name for name, annotation in fields.items() if annotation == model | None)
-            if part in parts or document.get("name") not in _makers(part, jobs):
+            own = (name for name, annotation in fields.items() if annotation == model | None)
+            part = next((name for name in own if document.get("name") in _makers(name, jobs)), None)
+            if part is None or part in parts:
                 continue
             try:
                 parts[part] = model.model_validate(_without_marks(output))
@@ -184,16 +187,18 @@ class CampaignResults(BaseModel):
             document = getattr(self, part)
             if document is not None:
                 found += [f"{part}: {warning}" for warning in document.warnings]
-        if self.exchange is not None:
-            found += [f"exchange: {line}" for line in self.exchange.failed]
+        for part in ("exchange", "reactions"):
+            energies: ReactionEnergies | None = getattr(self, part)
+            if energies is not None:
+                found += [f"{part}: {line}" for line in energies.failed]
         return list(dict.fromkeys(found))
 
 
 def _makers(part: str, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the name of the campaign's own job for a part; later ones are species of a reaction."""
     names = [str(job["name"]) for job in jobs]
-    if part == "exchange":
-        return [name for name in names if name.split()[:1] == ["exchange"] and name.endswith(" energies")]
+    if part in ("exchange", "reactions"):
+        return [name for name in names if name.split()[:1] == [part] and name.endswith(" energies")]
     return [name for name in names if name.split()[:1] == [PARTS[part]]][:1]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mscflow.cluster import Cluster
+from mscflow.reactions.energies import ReactionEnergies
 from mscflow.report.results import CampaignResults
 
 SHOWN = 0.05
@@ -117,29 +118,48 @@ def scf_table(results: CampaignResults) -> Table | None:
 
 def exchange_table(results: CampaignResults) -> Table | None:
     """Return the exchange energies."""
-    exchange = results.exchange
-    if exchange is None:
+    columns = ("ion", "site and leaving ligand", "ΔE / eV", "ΔE / kJ/mol", "reaction")
+    return _energies("exchange", "Exchange energies", columns, results.exchange)
+
+
+def reactions_table(results: CampaignResults) -> Table | None:
+    """Return the energies of other reactions."""
+    columns = ("what happens", "where", "ΔE / eV", "ΔE / kJ/mol", "reaction")
+    return _energies("reactions", "Reaction energies", columns, results.reactions)
+
+
+def _energies(
+    key: str, title: str, columns: tuple[str, ...], energies: ReactionEnergies | None
+) -> Table | None:
+    if energies is None:
         return None
     rows = [
-        (row.ion, row.label, f"{row.energy:+.3f}", f"{row.energy_kj_mol:+.1f}", row.equation)
-        for row in exchange.reactions
+        (row.group, row.label, f"{row.energy:+.3f}", f"{row.energy_kj_mol:+.1f}", row.equation)
+        for row in energies.reactions
     ]
-    columns = ("ion", "site and leaving ligand", "ΔE / eV", "ΔE / kJ/mol", "reaction")
-    return Table("exchange", f"Exchange energies, electronic, at {exchange.energy_level}", columns, rows)
+    return Table(key, f"{title}, electronic, at {energies.energy_level}", columns, rows)
 
 
 def species_table(results: CampaignResults) -> Table | None:
-    """Return the species of the reactions."""
-    exchange = results.exchange
-    if exchange is None:
+    """Return the species of the exchange reactions."""
+    return _species("species", results.exchange)
+
+
+def reaction_species_table(results: CampaignResults) -> Table | None:
+    """Return the species of the other reactions."""
+    return _species("reaction-species", results.reactions)
+
+
+def _species(key: str, energies: ReactionEnergies | None) -> Table | None:
+    if energies is None:
         return None
     rows = [
         (s.name, s.formula, f"{s.energy:.4f}", "yes" if s.converged else "no", "; ".join(s.warnings) or "–")
-        for s in exchange.species
+        for s in energies.species
     ]
     columns = ("species", "formula", "energy / eV", "converged", "warnings")
-    caption = f"Species, structures at {exchange.geometry_level}, energies at {exchange.energy_level}"
-    return Table("species", caption, columns, rows)
+    caption = f"Species, structures at {energies.geometry_level}, energies at {energies.energy_level}"
+    return Table(key, caption, columns, rows)
 
 
 def modes_table(results: CampaignResults) -> Table | None:
@@ -193,12 +213,13 @@ def levels_table(results: CampaignResults) -> Table:
         ("vibrations", results.vibrations),
         ("refinement", results.refinement),
         ("exchange energies", results.exchange),
+        ("reaction energies", results.reactions),
         ("excitations", results.excitations),
     )
     rows = [
         (
             part,
-            document.energy_level if part == "exchange energies" else document.level_text,  # type: ignore[union-attr]
+            document.energy_level if isinstance(document, ReactionEnergies) else document.level_text,
             document.level_description,
             document.level.hash[:12],
         )
@@ -236,6 +257,7 @@ def versions_table(results: CampaignResults) -> Table:
             "vibrations",
             "refinement",
             "exchange",
+            "reactions",
             "excitations",
         )
         if (document := getattr(results, part)) is not None
