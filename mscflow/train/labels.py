@@ -25,7 +25,7 @@ from mscflow.train.displacements import squeezed_copies, thermal_copies
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
 
-NO_ANSWER = (CalculationFailed, CalculationError)
+NO_ANSWER = (CalculationFailed, CalculationError, InputError)
 """What a teacher raises for a structure that is too distorted for it."""
 
 

@@ -61,7 +61,7 @@ class Weights:
 
 
 BASIS = SplineBasis(first=0.8, last=5.0, size=21)
-WEIGHTS = Weights(energy=1.0, curvature=0.1, value=0.1)
+WEIGHTS = Weights(energy=0.3, curvature=0.1, value=0.1)
 """What the potentials of `mscflow.levels.corrected` were fitted with: best on families left out."""
 
 
@@ -88,24 +88,62 @@ def fit_pairs(lacks: Sequence[Lack], basis: SplineBasis, weights: Weights) -> Pa
     weights
         What counts how much.
     """
-    elements = tuple(sorted({int(number) for item in lacks for number in item.frame.numbers}))
-    n_pairs = len(elements) * (len(elements) + 1) // 2
-    n = n_pairs * basis.size
-    normal = np.zeros((n + len(elements), n + len(elements)))
-    right = np.zeros(n + len(elements))
+    elements = _elements(lacks)
+    return _solved(*_normal_equations(lacks, basis, weights, elements), basis, weights, elements)
+
+
+def left_out(lacks: Sequence[Lack], basis: SplineBasis, weights: Weights) -> list[Lack]:
+    """Return what is still lacking when each frame is corrected by a fit that saw no frame of its family."""
+    elements = _elements(lacks)
+    families = sorted({item.family for item in lacks})
+    folds = [set(families[fold::N_FOLDS]) for fold in range(N_FOLDS)]
+    parts = [
+        _normal_equations([item for item in lacks if item.family in fold], basis, weights, elements)
+        for fold in folds
+    ]
+    matrix, right = sum(part[0] for part in parts), sum(part[1] for part in parts)
+    found = []
+    for fold, part in zip(folds, parts, strict=True):
+        potential = _solved(matrix - part[0], right - part[1], basis, weights, elements)
+        found += [remaining(item, potential) for item in lacks if item.family in fold]
+    return found
+
+
+def _elements(lacks: Sequence[Lack]) -> tuple[int, ...]:
+    return tuple(sorted({int(number) for item in lacks for number in item.frame.numbers}))
+
+
+def _normal_equations(
+    lacks: Sequence[Lack], basis: SplineBasis, weights: Weights, elements: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return matrix and right-hand side of the least squares, without penalties."""
+    n = len(elements) * (len(elements) + 1) // 2 * basis.size + len(elements)
+    matrix, right = np.zeros((n, n)), np.zeros(n)
     for rows, target in _equations(lacks, basis, weights, elements):
-        normal += rows.T @ rows
-        right += rows.T @ target
+        used = np.flatnonzero(rows.any(axis=0))
+        part = rows[:, used]
+        matrix[np.ix_(used, used)] += part.T @ part
+        right[used] += part.T @ target
+    return matrix, right
+
+
+def _solved(
+    matrix: np.ndarray, right: np.ndarray, basis: SplineBasis, weights: Weights, elements: tuple[int, ...]
+) -> PairPotential:
+    """Add the penalties and solve."""
+    n_pairs = len(elements) * (len(elements) + 1) // 2
     between = basis.first + basis.spacing * (np.arange(4 * basis.size) + 0.5) / 4
     curvature = basis.curvatures(between) * weights.curvature / 2
     value = basis(between)[0] * weights.value / 2
     penalty = curvature.T @ curvature + value.T @ value
+    matrix = matrix.copy()
     for pair in range(n_pairs):
         block = slice(pair * basis.size, (pair + 1) * basis.size)
-        normal[block, block] += penalty
-    normal[range(n, len(normal)), range(n, len(normal))] += 1e-8
-    solution = np.linalg.solve(normal, right)
-    return PairPotential(basis, elements, solution[:n].reshape(n_pairs, basis.size))
+        matrix[block, block] += penalty
+    constants = range(n_pairs * basis.size, len(matrix))
+    matrix[constants, constants] += 1e-8
+    solution = np.linalg.solve(matrix, right)
+    return PairPotential(basis, elements, solution[: constants.start].reshape(n_pairs, basis.size))
 
 
 def _equations(
@@ -131,17 +169,6 @@ def _equations(
         target = np.append(item.forces.ravel(), weights.energy * item.energy)
         trust = 1.0 / (1.0 + item.size / 5.0)
         yield trust * rows, trust * target
-
-
-def left_out(lacks: Sequence[Lack], basis: SplineBasis, weights: Weights) -> list[Lack]:
-    """Return what is still lacking when each frame is corrected by a fit that saw no frame of its family."""
-    families = sorted({item.family for item in lacks})
-    found = []
-    for fold in range(N_FOLDS):
-        out = set(families[fold::N_FOLDS])
-        potential = fit_pairs([item for item in lacks if item.family not in out], basis, weights)
-        found += [remaining(item, potential) for item in lacks if item.family in out]
-    return found
 
 
 def remaining(item: Lack, potential: PairPotential) -> Lack:

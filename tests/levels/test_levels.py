@@ -1,16 +1,19 @@
 """A level is a value: its text form, its hash and its cost are known before anything runs."""
 
+import numpy as np
 import pytest
 
 from mscflow.builder import build, precursor
 from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
+from mscflow.levels.pair_potential import PairPotential
 from mscflow.levels.registry import file_checksum, shipped_models
 
 TEXTS = [
     "mace:msc-small",
     "gfn1-xtb",
     "gfn2-xtb",
+    "gfn2-xtb+pairs",
     "pbe/def2-svp",
     "pbe-d3bj/def2-svp",
     "pbe0-d3bj/def2-tzvp",
@@ -89,3 +92,20 @@ def test_unknown_model_files_load_only_when_trusted(tmp_path):
 def test_a_model_that_does_not_exist_is_refused():
     with pytest.raises(InputError, match="unknown model 'msc-smal': did you mean 'msc-small'"):
         MACE(model="msc-smal").require(precursor("Zn2+"))
+
+
+def test_pair_potentials_are_added_to_tight_binding():
+    cluster = build("In4P")
+    energies, forces = [], []
+    for text in ("gfn2-xtb", "gfn2-xtb+pairs"):
+        atoms = cluster.to_ase()
+        atoms.calc = parse_level(text).calculator(cluster)
+        energies.append(atoms.get_potential_energy())
+        forces.append(atoms.get_forces())
+    level = parse_level("gfn2-xtb+pairs")
+    potential = PairPotential.load(level._file)
+    energy, pull = potential.energy_and_forces(cluster.numbers, cluster.positions)
+    assert energies[1] - energies[0] == pytest.approx(energy, abs=1e-6)
+    np.testing.assert_allclose(forces[1] - forces[0], pull, atol=1e-6)
+    assert level.require(cluster) == []
+    assert "no pair potentials for Mn" in level.require(precursor("Mn2+"))[0]
