@@ -331,22 +331,19 @@ class Campaign(Section):
             if self.refine
             else None
         )
+
+        def at(level: str | None) -> dict[str, Any]:
+            """Return the Makers of species whose energies are those of a DFT level, or of the relaxation."""
+            refining = RefineMaker(level=level) if level else None
+            return {"relax_maker": relax or RelaxMaker(), "refine_maker": refining}
+
         exchange = (
-            ExchangeMaker(
-                ions=self.exchange.ions,
-                sites=self.exchange.sites,
-                relax_maker=relax or RelaxMaker(),
-                refine_maker=RefineMaker(level=self.exchange.level) if self.exchange.level else None,
-            )
+            ExchangeMaker(ions=self.exchange.ions, sites=self.exchange.sites, **at(self.exchange.level))
             if self.exchange
             else None
         )
         reactions = (
-            ReactivityMaker(
-                wanted=self.reactions.wanted,
-                relax_maker=relax or RelaxMaker(),
-                refine_maker=RefineMaker(level=self.reactions.level) if self.reactions.level else None,
-            )
+            ReactivityMaker(wanted=self.reactions.wanted, **at(self.reactions.level))
             if self.reactions
             else None
         )

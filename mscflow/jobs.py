@@ -200,10 +200,7 @@ class ExchangeMaker(Maker):
             Its own result at the level of `relax_maker`; without it the reactant is computed as well.
         """
         reactions = [reaction for ion in self.ions for reaction in exchange(cluster, ion, self.sites)]
-        known = {} if relaxation is None else {cluster.hash: relaxation}
-        return Response(
-            replace=reactions_flow(reactions, self.relax_maker, self.refine_maker, self.name, known)
-        )
+        return _replaced(self, reactions, cluster, relaxation)
 
 
 @dataclass
@@ -235,10 +232,20 @@ class ReactivityMaker(Maker):
             See `ExchangeMaker.make`.
         """
         reactions, refused = reactions_of(cluster, **self.wanted)
-        known = {} if relaxation is None else {cluster.hash: relaxation}
-        return Response(
-            replace=reactions_flow(reactions, self.relax_maker, self.refine_maker, self.name, known, refused)
-        )
+        return _replaced(self, reactions, cluster, relaxation, refused)
+
+
+def _replaced(
+    maker: ExchangeMaker | ReactivityMaker,
+    reactions: list[Reaction],
+    cluster: Cluster,
+    relaxation: Relaxation | None,
+    refused: Sequence[str] = (),
+) -> Response:
+    """Replace a maker's job by the flow of the reactions it wrote for a reactant that may be known."""
+    known = {} if relaxation is None else {cluster.hash: relaxation}
+    flow = reactions_flow(reactions, maker.relax_maker, maker.refine_maker, maker.name, known, refused)
+    return Response(replace=flow)
 
 
 def reactions_flow(

@@ -157,6 +157,12 @@ def ligand_template(name: str) -> LigandTemplate:
     )
 
 
+def ligand_smiles(name: str) -> str:
+    """Return the SMILES of a ligand by name or alias; a SMILES is returned as it is."""
+    name = ALIASES.get(name, name)
+    return SMILES[name][1] if name in SMILES else name
+
+
 def n_atoms(name: str) -> int:
     """Return the number of atoms of a named ligand."""
     return len(_named_graphs()[ALIASES.get(name, name)][1])

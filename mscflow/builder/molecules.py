@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from mscflow.builder.ligands import ALIASES, SMILES, ligand_template
+from mscflow.builder.ligands import ligand_smiles, ligand_template
 from mscflow.chemistry import suggest
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
@@ -67,8 +67,7 @@ def free_ligand(name: str) -> Cluster:
         If it has another charge.
     """
     template = ligand_template(name)
-    known = ALIASES.get(name, name)
-    smiles = SMILES[known][1] if known in SMILES else name
+    smiles = ligand_smiles(name)
     if template.charge == -1:
         smiles = re.sub(r"\[(O|S|Se|Te|P|N|Cl|Br|I)(H?)(\d?)-:1\]", _protonated, smiles, count=1)
     elif template.charge:

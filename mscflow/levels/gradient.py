@@ -128,7 +128,6 @@ def _exchange_correlation(mf: Any, densities: np.ndarray) -> np.ndarray:
     """Return the contribution of the functional; the grid does not move."""
     integrator: BoxNumInt = mf._numint
     boxes = integrator.boxes(mf.mol, mf.grids)
-    n_spin = len(densities)
 
     def one(box: Box) -> tuple[np.ndarray, np.ndarray]:
         ao = boxes.values(box, derivatives=2)
@@ -138,10 +137,7 @@ def _exchange_correlation(mf: Any, densities: np.ndarray) -> np.ndarray:
         products = [ao[0] @ d for d in parts]
         rho = np.array([np.einsum("xgi,gi->xg", ao[:4], p) for p in products])
         rho[:, 1:] *= 2
-        vxc = integrator.eval_xc_eff(
-            mf.xc, rho[0] if n_spin == 1 else rho, deriv=1, xctype="GGA", spin=n_spin - 1
-        )[1]
-        weights = np.reshape(vxc, rho.shape) * mf.grids.weights[box.points]
+        weights = integrator.energy_and_potential(mf.xc, rho)[1] * mf.grids.weights[box.points]
         for density, product, weight in zip(parts, products, weights, strict=True):
             along = np.einsum("xgi,xg->gi", ao[1:4], weight[1:]) @ density
             along += product * weight[0][:, None]

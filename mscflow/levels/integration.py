@@ -189,6 +189,22 @@ class BoxNumInt(dft.numint.NumInt):
             return super().nr_uks(mol, grids, xc_code, dms, relativity, hermi, max_memory, verbose)
         return self._integrate(mol, grids, xc_code, dm)
 
+    def energy_and_potential(self, xc_code: str, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return energy per electron, shape (n_points,), and the derivative by `rho`, of its shape.
+
+        Parameters
+        ----------
+        xc_code
+            A GGA.
+        rho
+            Densities and gradients of each spin, or the total ones, shape (n_spin, 4, n_points).
+        """
+        n_spin = len(rho)
+        exc, vxc = self.eval_xc_eff(
+            xc_code, rho[0] if n_spin == 1 else rho, deriv=1, xctype="GGA", spin=n_spin - 1
+        )[:2]
+        return exc, np.reshape(vxc, rho.shape)
+
     def _integrate(self, mol: Any, grids: Any, xc_code: str, dm: np.ndarray) -> tuple:
         boxes = self.boxes(mol, grids)
         n_spin = len(dm)
@@ -197,10 +213,8 @@ class BoxNumInt(dft.numint.NumInt):
             ao = boxes.values(box)
             weight = grids.weights[box.points]
             rho = np.array([_density(ao, d[np.ix_(box.functions, box.functions)]) for d in dm])
-            exc, vxc = self.eval_xc_eff(
-                xc_code, rho[0] if n_spin == 1 else rho, deriv=1, xctype="GGA", spin=n_spin - 1
-            )[:2]
-            weighted = weight * np.reshape(vxc, rho.shape)
+            exc, vxc = self.energy_and_potential(xc_code, rho)
+            weighted = weight * vxc
             energy = float((rho[:, 0].sum(axis=0) * weight) @ exc)
             return box, rho[:, 0] @ weight, energy, [_potential(ao, w) for w in weighted]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
+    from mscflow.levels.mace_lean import LeanMACE
     from mscflow.levels.mace_tables import Tables
     from mscflow.optimize.surface import Surface, Together
 
@@ -142,32 +143,35 @@ class MACE(Level):
 
         Models with scalar features are evaluated by `mscflow.levels.mace_lean`, others by mace-torch.
         """
-        from mscflow.levels.mace_lean import LeanMACE
-        from mscflow.levels.mace_tables import UnsupportedModelError
         from mscflow.levels.surface import CalculatorSurface, LeanSurface
 
         self.require(cluster)
-        path = require_known_file(self.model, self.trusted_sha256)
         precisions: list[Precision] = ["float32"] if self.dtype == "float32" else ["float32", "float64"]
-        try:
-            model, found = _load_tables(path, file_checksum(path))
-            return [LeanSurface(LeanMACE(model, found, [cluster.numbers], dtype)) for dtype in precisions]
-        except UnsupportedModelError:
-            levels = [self.model_copy(update={"dtype": dtype}) for dtype in precisions]
-            return [CalculatorSurface(cluster, level.calculator(cluster)) for level in levels]
+        lean = self._lean([cluster], precisions)
+        if lean is not None:
+            return [LeanSurface(evaluator) for evaluator in lean]
+        levels = [self.model_copy(update={"dtype": dtype}) for dtype in precisions]
+        return [CalculatorSurface(cluster, level.calculator(cluster)) for level in levels]
 
     def together(self, clusters: Sequence[Cluster]) -> Together | None:
         """Return single precision for all clusters in one evaluation, for models with scalar features."""
+        from mscflow.levels.surface import LeanBatch
+
+        lean = self._lean(clusters, ["float32"])
+        return None if lean is None else LeanBatch(lean[0])
+
+    def _lean(self, clusters: Sequence[Cluster], precisions: Sequence[Precision]) -> list[LeanMACE] | None:
+        """Return the lean evaluation of all clusters in each precision; None for models it cannot do."""
         from mscflow.levels.mace_lean import LeanMACE
         from mscflow.levels.mace_tables import UnsupportedModelError
-        from mscflow.levels.surface import LeanBatch
 
         path = require_known_file(self.model, self.trusted_sha256)
         try:
             model, found = _load_tables(path, file_checksum(path))
+            numbers = [cluster.numbers for cluster in clusters]
+            return [LeanMACE(model, found, numbers, dtype) for dtype in precisions]
         except UnsupportedModelError:
             return None
-        return LeanBatch(LeanMACE(model, found, [cluster.numbers for cluster in clusters], "float32"))
 
     def extrapolation(self, cluster: Cluster, surface: Surface | None = None) -> np.ndarray | None:
         """Compare the network's features with those of its training frames; see `mscflow.levels.domain`."""

@@ -41,6 +41,12 @@ class NeighbourGrid:
         return bool(np.einsum("ij,ij->i", moved, moved).max() < (0.5 * self.skin) ** 2)
 
 
+def close_pairs(positions: np.ndarray, reach: float) -> np.ndarray:
+    """Return atoms i < j nearer than `reach` / Å, shape (n_pairs, 2), sorted by i, then by j."""
+    pairs = np.sort(cKDTree(positions).query_pairs(reach, output_type="ndarray").reshape(-1, 2), axis=1)
+    return np.asarray(pairs[np.lexsort(pairs.T[::-1])])
+
+
 def neighbour_grid(
     positions: np.ndarray, cutoff: float, skin: float, molecule: np.ndarray | None = None
 ) -> NeighbourGrid:
@@ -63,9 +69,7 @@ def neighbour_grid(
         centre = np.stack([positions[molecule == m].mean(axis=0) for m in range(molecule.max() + 1)])
         apart = positions - centre[molecule]
         apart[:, 0] += molecule * (2 * np.abs(apart).max() + 2 * (cutoff + skin))
-    pairs = cKDTree(apart).query_pairs(cutoff + skin, output_type="ndarray")
-    pairs = np.sort(pairs, axis=1)
-    pairs = pairs[np.lexsort(pairs.T[::-1])]
+    pairs = close_pairs(apart, cutoff + skin)
     n_pairs = len(pairs)
     i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
     order = np.argsort(i * n + j)

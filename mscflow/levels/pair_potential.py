@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from scipy.interpolate import BSpline
-from scipy.spatial import cKDTree
+
+from mscflow.levels.neighbours import close_pairs
 
 DEGREE = 3
 
@@ -45,18 +47,22 @@ class SplineBasis:
     def __call__(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values and slopes / Å⁻¹ of the functions, shape (n_distances, size) each."""
         inside = np.clip(distances, self.first, self.last)
-        values, slopes = self._spline(inside), self._spline.derivative()(inside)
+        values, slopes = self._spline(inside), self._slope(inside)
         return values + slopes * (distances - inside)[:, None], slopes
 
     def curvatures(self, distances: np.ndarray) -> np.ndarray:
         """Return second derivatives / Å⁻² between the knots, shape (n_distances, size)."""
         return np.asarray(self._spline.derivative(2)(distances))
 
-    @property
+    @cached_property
     def _spline(self) -> BSpline:
         knots = self.first + self.spacing * np.arange(-DEGREE, self.size + DEGREE + 1)
         everything = np.eye(self.size + DEGREE)
         return BSpline(knots, everything[:, : self.size], DEGREE)
+
+    @cached_property
+    def _slope(self) -> BSpline:
+        return self._spline.derivative()
 
 
 @dataclass(frozen=True)
@@ -123,12 +129,15 @@ class PairPotential:
 
 def neighbours(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return atoms i < j nearer than `cutoff` / Å, their distances / Å, and unit vectors from i to j."""
-    i, j = np.sort(cKDTree(positions).query_pairs(cutoff, output_type="ndarray").reshape(-1, 2), axis=1).T
-    order = np.lexsort((j, i))
-    i, j = i[order], j[order]
+    i, j = close_pairs(positions, cutoff).T
     vectors = positions[j] - positions[i]
     distances = np.linalg.norm(vectors, axis=1)
     return i, j, distances, vectors / distances[:, None]
+
+
+def n_pairs(elements: Sequence[int]) -> int:
+    """Return the number of pairs of elements, each with itself included."""
+    return len(elements) * (len(elements) + 1) // 2
 
 
 def pair_index(numbers: np.ndarray, elements: Sequence[int]) -> np.ndarray:

@@ -24,7 +24,7 @@ from mscflow.levels.guess import initial_density
 from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.molecule import available_memory, build
 from mscflow.levels.pyscf import PySCF
-from mscflow.levels.scf_checkpoint import ScfCheckpoint
+from mscflow.levels.scf_checkpoint import ScfCheckpoint, spin_densities
 
 COARSE_GRID = 0
 COARSE_CONV_TOL = 1e-4
@@ -76,8 +76,7 @@ class GroundState:
     @property
     def density(self) -> np.ndarray:
         """Spin densities, shape (2, n_basis, n_basis): a first density for a similar geometry."""
-        density = np.asarray(self.mf.make_rdm1())
-        return np.array([density, density]) / 2 if density.ndim == 2 else density
+        return spin_densities(self.mf.make_rdm1())
 
     @property
     def frontier(self) -> tuple[float, float]:

@@ -19,6 +19,12 @@ ORBITALS = ("mo_coeff", "mo_occ", "mo_energy", "e_tot")
 """What PySCF knows of a converged field."""
 
 
+def spin_densities(density: np.ndarray) -> np.ndarray:
+    """Return densities of both spins, shape (2, n, n), of a total density or of those themselves."""
+    density = np.asarray(density)
+    return np.array([density, density]) / 2 if density.ndim == 2 else density
+
+
 class ScfCheckpoint:
     """Keeps the density of an SCF in a file, and its orbitals when it has converged.
 
@@ -75,8 +81,7 @@ class ScfCheckpoint:
         """Take the local variables of PySCF's loop; write its density if the last one is old."""
         self.cycles += 1
         if time.monotonic() - self._saved > SAVE_INTERVAL_S:
-            density = np.asarray(variables["dm"])
-            self._write({"density": np.array([density, density]) / 2 if density.ndim == 2 else density})
+            self._write({"density": spin_densities(variables["dm"])})
             self._saved = time.monotonic()
 
     def _write(self, arrays: dict[str, Any]) -> None:

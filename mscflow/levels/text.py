@@ -61,14 +61,7 @@ def parse_level(text: str | Level) -> Level:
     method, slash, rest = word.lower().partition("/")
     basis, bracket, settings = rest.partition("[")
     if not slash:
-        known = [
-            "mace:msc-small",
-            *XTB_METHODS,
-            CorrectedXTB().text,
-            "pbe-d3bj/def2-svp",
-            "pbe-d3bj/gth-dzvp-molopt-sr",
-        ]
-        raise InputError(f"unknown level {text!r}: {suggest(word, known)}")
+        raise InputError(f"unknown level {text!r}: {suggest(word, EXAMPLES)}")
     xc, _, dispersion = method.rpartition("-") if method.endswith(DISPERSIONS) else (method, "", "")
     if xc not in FUNCTIONALS:
         raise InputError(f"unknown functional {xc!r} in level {text!r}: {suggest(xc, FUNCTIONALS)}")

@@ -181,29 +181,22 @@ class Trial:
     longest: float
 
 
-class Minimiser:
-    """Minimises an energy over the coordinates of the atoms that are free.
+class Steps:
+    """Chooses steps of the atoms that are free, and learns from what is found there.
 
     Parameters
     ----------
-    surface
-        Energy and forces.
     numbers
         Atomic numbers, shape (n_atoms,).
     fixed
         Indices of atoms that do not move.
     """
 
-    def __init__(self, surface: Surface, numbers: np.ndarray, fixed: Sequence[int] = ()) -> None:
-        self.surface = surface
+    def __init__(self, numbers: np.ndarray, fixed: Sequence[int] = ()) -> None:
         self.numbers = numbers
         self.free = np.setdiff1d(np.arange(len(numbers)), np.asarray(fixed, dtype=int))
         self._coordinates = (3 * self.free[:, None] + np.arange(3)).ravel()
         self._factor: tuple[np.ndarray, SuperLU] | None = None
-
-    def start(self, positions: np.ndarray) -> State:
-        """Return the state after the first force call."""
-        return self.begin(positions, *self.surface(positions))
 
     def begin(self, positions: np.ndarray, energy: float, forces: np.ndarray) -> State:
         """Return the state at positions whose energy / eV and forces / eV/Å are known."""
@@ -222,23 +215,9 @@ class Minimiser:
         state.solved = self._solve(state, -self._free(forces))
         return state
 
-    def evaluate_again(self, state: State, surface: Surface) -> None:
-        """Go on with another surface, e.g. the same in higher precision, keeping what was learnt."""
-        self.surface = surface
-        state.energy, state.forces = surface(state.positions)
-        _check(state.energy, state.forces, state.n_calls + 1)
-        state.solved = self._solve(state, -self._free(state.forces))
-        state.energies.append(state.energy)
-        state.max_forces.append(self.max_force(state.forces))
-
     def max_force(self, forces: np.ndarray) -> float:
         """Return the largest force on a free atom / eV/Å."""
         return float(np.linalg.norm(forces[self.free], axis=1).max())
-
-    def step(self, state: State) -> None:
-        """Do one force call and change the state; the positions stay where they are if the energy rose."""
-        trial = self.propose(state)
-        self.learn(state, trial, *self.surface(trial.positions))
 
     def propose(self, state: State) -> Trial:
         """Return the next positions to evaluate."""
@@ -291,6 +270,40 @@ class Minimiser:
 
     def _free(self, vectors: np.ndarray) -> np.ndarray:
         return vectors[self.free].ravel()
+
+
+class Minimiser(Steps):
+    """Minimises an energy over the coordinates of the atoms that are free.
+
+    Parameters
+    ----------
+    surface
+        Energy and forces.
+    numbers, fixed
+        See `Steps`.
+    """
+
+    def __init__(self, surface: Surface, numbers: np.ndarray, fixed: Sequence[int] = ()) -> None:
+        super().__init__(numbers, fixed)
+        self.surface = surface
+
+    def start(self, positions: np.ndarray) -> State:
+        """Return the state after the first force call."""
+        return self.begin(positions, *self.surface(positions))
+
+    def evaluate_again(self, state: State, surface: Surface) -> None:
+        """Go on with another surface, e.g. the same in higher precision, keeping what was learnt."""
+        self.surface = surface
+        state.energy, state.forces = surface(state.positions)
+        _check(state.energy, state.forces, state.n_calls + 1)
+        state.solved = self._solve(state, -self._free(state.forces))
+        state.energies.append(state.energy)
+        state.max_forces.append(self.max_force(state.forces))
+
+    def step(self, state: State) -> None:
+        """Do one force call and change the state; the positions stay where they are if the energy rose."""
+        trial = self.propose(state)
+        self.learn(state, trial, *self.surface(trial.positions))
 
 
 def _check(energy: float, forces: np.ndarray, n_call: int) -> None:

@@ -17,7 +17,7 @@ from mscflow.builder.edit import (
     swap_elements,
     swap_ligands,
 )
-from mscflow.builder.ligands import SMILES, ligand_template
+from mscflow.builder.ligands import ligand_smiles, ligand_template
 from mscflow.builder.molecules import free_ligand, molecule
 from mscflow.chemistry import ANIONS
 from mscflow.cluster import Cluster
@@ -134,4 +134,4 @@ def strip(cluster: Cluster, number: int) -> Reaction:
 
 def _ester(carboxylate: str) -> str:
     """Return the SMILES of the silyl ester of a named carboxylate."""
-    return SMILES[carboxylate][1].replace("[O-:1]", f"O({SILYL})", 1).replace("[O:1]", "O")
+    return ligand_smiles(carboxylate).replace("[O-:1]", f"O({SILYL})", 1).replace("[O:1]", "O")

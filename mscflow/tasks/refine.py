@@ -139,7 +139,8 @@ def refine(
     warnings = level.require(cluster)
     started = time.perf_counter()
     path = None if state_file is None else Path(state_file)
-    calculator = PySCFCalculator(cluster, level, keep=None if path is None else path.with_suffix(".scf.npz"))
+    scf_file = None if path is None else path.with_suffix(".scf.npz")
+    calculator = PySCFCalculator(cluster, level, keep=scf_file)
     atoms = cluster.to_ase()
     atoms.calc = calculator
     earlier: list[ScfRecord] = []
@@ -163,8 +164,8 @@ def refine(
     homo, lumo = last.frontier
     estimate = level.estimate(cluster)
     records = [*earlier, *map(record, calculator.states)]
-    if path is not None:
-        path.with_suffix(".scf.npz").unlink(missing_ok=True)
+    if scf_file is not None:
+        scf_file.unlink(missing_ok=True)
     return Refinement(
         input_hash=input_hash("refine", cluster, level, n_steps=n_steps, fmax=fmax),
         cluster=refined,

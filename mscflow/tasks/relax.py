@@ -14,7 +14,6 @@ from mscflow.errors import CalculationError, InputError
 from mscflow.levels import Level, parse_level
 from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.state_file import load, save
-from mscflow.optimize.surface import Surface
 from mscflow.tasks.checkpoint import Clock, out_of_time
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import Role, topology
@@ -155,10 +154,10 @@ def finish(
     """
     warnings = level.require(cluster)
     try:
-        state, surface = _minimise(cluster, level, frozen, fmax, max_steps, begun, path)
+        state, minimiser = _minimise(cluster, level, frozen, fmax, max_steps, begun, path)
     except CalculationError as err:
         raise CalculationError(f"{level}, {cluster.name or cluster.formula}: {err}") from err
-    max_force = float(np.linalg.norm(np.delete(state.forces, frozen, axis=0), axis=1).max())
+    max_force = minimiser.max_force(state.forces)
     converged = max_force < fmax
     if not converged:
         warnings.append(f"not converged: {max_force:.3f} eV/Å after {max_steps} steps, asked for {fmax}")
@@ -170,7 +169,7 @@ def finish(
         ) from err
     warnings += bond_changes(cluster, relaxed)
     settings = {"fixed": frozen} if frozen else {}
-    extrapolation = level.extrapolation(relaxed, surface)
+    extrapolation = level.extrapolation(relaxed, minimiser.surface)
     warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
         input_hash=input_hash("relax", cluster, level, fmax=fmax, max_steps=max_steps, **settings),
@@ -225,8 +224,8 @@ def _minimise(
     max_steps: int,
     begun: State | None,
     path: Path | None,
-) -> tuple[State, Surface]:
-    """Minimise on the surfaces of a level one after the other; return the last of them, too."""
+) -> tuple[State, Minimiser]:
+    """Minimise on the surfaces of a level one after the other; the minimiser ends on the last of them."""
     surfaces = level.surfaces(cluster)
     fingerprint = input_hash("state", cluster, level, fixed=frozen)
     minimiser = Minimiser(surfaces[0], cluster.numbers, frozen)
@@ -256,7 +255,7 @@ def _minimise(
         save(path, state, stage, minimiser.surface.anchor, fingerprint)
     if stage < last:
         minimiser.evaluate_again(state, surfaces[last])
-    return state, minimiser.surface
+    return state, minimiser
 
 
 def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) -> list[str]:

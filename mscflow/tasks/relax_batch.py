@@ -10,7 +10,7 @@ import numpy as np
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels import Level, parse_level
-from mscflow.optimize.lbfgs import Minimiser, State, Trial
+from mscflow.optimize.lbfgs import State, Steps, Trial
 from mscflow.optimize.surface import Together
 from mscflow.tasks.relax import SEARCH_FMAX, Fixed, Relaxation, check_numbers, finish, fixed_atoms
 
@@ -57,7 +57,7 @@ def relax_batch(
     found: list[Relaxation | CalculationError] = []
     for part in _parts(clusters):
         started = time.perf_counter()
-        members = [_Member(cluster, level, fixed_atoms(cluster, fixed)) for cluster in part]
+        members = [_Member(cluster, fixed_atoms(cluster, fixed)) for cluster in part]
         if len(members) > 1:
             _search(members, level, max(fmax, SEARCH_FMAX), max_steps)
         share = (time.perf_counter() - started) / len(part)
@@ -85,10 +85,10 @@ def _parts(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
 class _Member:
     """A cluster of a batch and how far its minimisation has come."""
 
-    def __init__(self, cluster: Cluster, level: Level, frozen: list[int]) -> None:
+    def __init__(self, cluster: Cluster, frozen: list[int]) -> None:
         self.cluster = cluster
         self.frozen = frozen
-        self.minimiser = Minimiser(level.surfaces(cluster)[0], cluster.numbers, frozen)
+        self.steps = Steps(cluster.numbers, frozen)
         self.state: State | None = None
         self.trial: Trial | None = None
         self.failed = False
@@ -97,22 +97,22 @@ class _Member:
         """Return whether it needs another force call."""
         if self.state is None:
             return not self.failed
-        return self.minimiser.max_force(self.state.forces) >= fmax and self.state.n_calls <= max_steps
+        return self.steps.max_force(self.state.forces) >= fmax and self.state.n_calls <= max_steps
 
     def propose(self) -> np.ndarray:
         """Return where energy and forces are wanted."""
         if self.state is None:
             return self.cluster.positions
-        self.trial = self.minimiser.propose(self.state)
+        self.trial = self.steps.propose(self.state)
         return self.trial.positions
 
     def learn(self, energy: float, forces: np.ndarray) -> None:
         """Take what was found there; after a failure it begins anew alone, to say what is wrong."""
         try:
             if self.state is None:
-                self.state = self.minimiser.begin(self.cluster.positions, energy, forces)
+                self.state = self.steps.begin(self.cluster.positions, energy, forces)
             elif self.trial is not None:
-                self.minimiser.learn(self.state, self.trial, energy, forces)
+                self.steps.learn(self.state, self.trial, energy, forces)
         except CalculationError:
             self.state, self.failed = None, True
 

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from mscflow.levels.pair_potential import PairPotential, SplineBasis, neighbours, pair_index
+from mscflow.levels.pair_potential import PairPotential, SplineBasis, n_pairs, neighbours, pair_index
 
 N_FOLDS = 6
 
@@ -55,9 +55,9 @@ class Weights:
         Weights of the mean square curvature / (eV/Å²)⁻¹ and value / eV⁻¹ of each function.
     """
 
-    energy: float = 1.0
-    curvature: float = 0.1
-    value: float = 0.1
+    energy: float
+    curvature: float
+    value: float
 
 
 BASIS = SplineBasis(first=0.8, last=5.0, size=21)
@@ -117,7 +117,7 @@ def _normal_equations(
     lacks: Sequence[Lack], basis: SplineBasis, weights: Weights, elements: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return matrix and right-hand side of the least squares, without penalties."""
-    n = len(elements) * (len(elements) + 1) // 2 * basis.size + len(elements)
+    n = n_pairs(elements) * basis.size + len(elements)
     matrix, right = np.zeros((n, n)), np.zeros(n)
     for rows, target in _equations(lacks, basis, weights, elements):
         used = np.flatnonzero(rows.any(axis=0))
@@ -131,39 +131,38 @@ def _solved(
     matrix: np.ndarray, right: np.ndarray, basis: SplineBasis, weights: Weights, elements: tuple[int, ...]
 ) -> PairPotential:
     """Add the penalties and solve."""
-    n_pairs = len(elements) * (len(elements) + 1) // 2
     between = basis.first + basis.spacing * (np.arange(4 * basis.size) + 0.5) / 4
     curvature = basis.curvatures(between) * weights.curvature / 2
     value = basis(between)[0] * weights.value / 2
     penalty = curvature.T @ curvature + value.T @ value
     matrix = matrix.copy()
-    for pair in range(n_pairs):
+    for pair in range(n_pairs(elements)):
         block = slice(pair * basis.size, (pair + 1) * basis.size)
         matrix[block, block] += penalty
-    constants = range(n_pairs * basis.size, len(matrix))
+    constants = range(n_pairs(elements) * basis.size, len(matrix))
     matrix[constants, constants] += 1e-8
     solution = np.linalg.solve(matrix, right)
-    return PairPotential(basis, elements, solution[: constants.start].reshape(n_pairs, basis.size))
+    return PairPotential(basis, elements, solution[: constants.start].reshape(-1, basis.size))
 
 
 def _equations(
     lacks: Sequence[Lack], basis: SplineBasis, weights: Weights, elements: tuple[int, ...]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows and right-hand sides of one frame after the other: its forces, then its energy."""
-    n_pairs = len(elements) * (len(elements) + 1) // 2
+    count = n_pairs(elements)
     for item in lacks:
         numbers, n_atoms = item.frame.numbers, len(item.frame)
         i, j, distances, units = neighbours(item.frame.positions, basis.last)
         kind = pair_index(numbers, elements)[i, j]
         values, slopes = basis(distances)
-        force = np.zeros((n_pairs, n_atoms, 3, basis.size))
+        force = np.zeros((count, n_atoms, 3, basis.size))
         push = -units[:, :, None] * slopes[:, None]
         np.add.at(force, (kind, j), push)
         np.add.at(force, (kind, i), -push)
-        energy = np.zeros((n_pairs, basis.size))
+        energy = np.zeros((count, basis.size))
         np.add.at(energy, kind, values)
         counts = [np.count_nonzero(numbers == number) for number in elements]
-        rows = np.zeros((3 * n_atoms + 1, n_pairs * basis.size + len(elements)))
+        rows = np.zeros((3 * n_atoms + 1, count * basis.size + len(elements)))
         rows[:-1, : energy.size] = force.transpose(1, 2, 0, 3).reshape(3 * n_atoms, -1)
         rows[-1] = weights.energy * np.concatenate([energy.ravel(), counts])
         target = np.append(item.forces.ravel(), weights.energy * item.energy)
