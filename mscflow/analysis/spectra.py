@@ -94,7 +94,27 @@ def absorption_spectrum(
         grid = EV_NM / np.linspace(centres.max() + 3 * fwhm_ev, low, 400)
     else:
         grid = np.sort(np.asarray(wavelengths, dtype=float))
+    per_ev = broadened(centres, strengths, EV_NM / grid, fwhm_ev)
+    return Spectrum(grid, per_ev * EV_PER_CM / STRENGTH_PER_AREA)
+
+
+def broadened(
+    centres: Sequence[float] | np.ndarray,
+    weights: Sequence[float] | np.ndarray,
+    energies: np.ndarray,
+    fwhm_ev: float,
+) -> np.ndarray:
+    """Return a sum of normalised Gaussians / eV⁻¹ at `energies` / eV.
+
+    Parameters
+    ----------
+    centres, weights
+        Energy / eV and integral of each Gaussian.
+    energies
+        Where to evaluate / eV.
+    fwhm_ev
+        Full width at half maximum / eV.
+    """
     sigma = fwhm_ev / (2 * np.sqrt(2 * np.log(2)))
-    offset = (EV_NM / grid[:, None] - centres) / sigma
-    density = np.exp(-(offset**2) / 2) / (sigma * np.sqrt(2 * np.pi))  # per eV
-    return Spectrum(grid, density @ strengths * EV_PER_CM / STRENGTH_PER_AREA)
+    offset = (energies[:, None] - np.asarray(centres)) / sigma
+    return np.asarray(np.exp(-(offset**2) / 2) @ np.asarray(weights) / (sigma * np.sqrt(2 * np.pi)))

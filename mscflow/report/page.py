@@ -127,6 +127,8 @@ def _all_tables(results: CampaignResults) -> list[tables.Table]:
         tables.coordination_table,
         tables.binding_table,
         tables.scf_table,
+        tables.charges_table,
+        tables.bond_orders_table,
         tables.modes_table,
         tables.exchange_table,
         tables.species_table,
@@ -144,6 +146,7 @@ def _all_plots(results: CampaignResults) -> dict[str, plots.Figure]:
     made = {
         "relaxation": plots.relaxation_plot(results),
         "separations": plots.separations_plot(results),
+        "density-of-states": plots.density_of_states_plot(results),
         "exchange": plots.reaction_plot(results.exchange),
         "reactions": plots.reaction_plot(results.reactions),
         "spectrum": plots.spectrum_plot(results),

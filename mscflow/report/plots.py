@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from mscflow.analysis.spectra import absorption_spectrum
+import numpy as np
+
+from mscflow.analysis.spectra import absorption_spectrum, broadened
 from mscflow.reactions.energies import ReactionEnergies
 from mscflow.report.results import CampaignResults
 
 Figure = dict[str, Any]
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8571b", "#2f7d4f", "#6b7480"
+DOS_FWHM = 0.2
+"""Width of an orbital in the density of states / eV."""
+
 ION_COLOURS = (BLUE, ORANGE, GREEN, "#7a4fa3", "#a8324a", "#4a7f8c")
 
 
@@ -90,6 +95,46 @@ def separations_plot(results: CampaignResults) -> Figure | None:
         for (name, distances), colour in zip(sorted(groups.items()), ION_COLOURS * len(groups), strict=False)
     ]
     return _figure(data, "cation–cation separation / Å", "pairs", barmode="stack")
+
+
+def density_of_states_plot(results: CampaignResults) -> Figure | None:
+    """Return the density of states around the gap, stacked by part of the cluster."""
+    refinement = results.refinement
+    if refinement is None or refinement.electronic is None:
+        return None
+    orbitals = refinement.electronic.orbitals
+    middle = (refinement.homo + refinement.lumo) / 2 if refinement.lumo > refinement.homo else refinement.homo
+    energies = np.arange(middle - 7.0, middle + 5.0, 0.02)
+    capacity = 1 if refinement.electronic.spins is not None else 2
+    data = [
+        {
+            "type": "scatter",
+            "name": part,
+            "x": energies.round(3).tolist(),
+            "y": (capacity * broadened(orbitals.energies, shares, energies, DOS_FWHM)).round(4).tolist(),
+            "line": {"color": colour, "width": 1},
+            "stackgroup": "parts",
+        }
+        for part, shares, colour in (
+            ("core", orbitals.core, ORANGE),
+            ("surface cations", orbitals.surface, BLUE),
+            ("ligands", orbitals.ligand, GREY),
+        )
+    ]
+    figure = _figure(data, "orbital energy / eV", "density of states / eV⁻¹")
+    figure["layout"]["shapes"] = [
+        {
+            "type": "line",
+            "x0": energy,
+            "x1": energy,
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "line": {"dash": "dot", "color": GREY},
+        }
+        for energy in (refinement.homo, refinement.lumo)
+    ]
+    return figure
 
 
 def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:

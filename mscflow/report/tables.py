@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from mscflow.cluster import Cluster
 from mscflow.reactions.energies import ReactionEnergies
 from mscflow.report.results import CampaignResults
+from mscflow.tasks.electronic import SMALLEST_BOND_ORDER
+from mscflow.topology import topology
 
 SHOWN = 0.05
 """Part of the kinetic energy of a mode that is listed."""
@@ -114,6 +116,40 @@ def scf_table(results: CampaignResults) -> Table | None:
     ]
     columns = ("part", "geometry", "initial density", "cycles", "converged", "stages", "energy / eV")
     return Table("scf", "What the self-consistent fields needed", columns, rows)
+
+
+def charges_table(results: CampaignResults) -> Table | None:
+    """Return the atomic charges of the refinement by element and role."""
+    refinement = results.refinement
+    if refinement is None or refinement.electronic is None:
+        return None
+    cluster, charges = refinement.cluster, refinement.electronic.charges
+    groups: dict[tuple[str, str], list[float]] = {}
+    for symbol, role, charge in zip(cluster.symbols, topology(cluster).roles, charges, strict=True):
+        groups.setdefault((symbol, str(role)), []).append(charge)
+    rows = [(*group, *_spread(values, "+.3f")) for group, values in groups.items()]
+    columns = ("element", "role", "atoms", "mean charge / e", "lowest / e", "highest / e")
+    return Table("charges", f"Mulliken charges at {refinement.level_text}", columns, rows)
+
+
+def bond_orders_table(results: CampaignResults) -> Table | None:
+    """Return the bond orders of the refinement by pair of elements."""
+    refinement = results.refinement
+    if refinement is None or refinement.electronic is None:
+        return None
+    symbols = refinement.cluster.symbols
+    groups: dict[str, list[float]] = {}
+    for bond in refinement.electronic.bond_orders:
+        groups.setdefault("–".join(sorted((symbols[bond.i], symbols[bond.j]))), []).append(bond.order)
+    rows = [(pair, *_spread(orders, ".2f")) for pair, orders in sorted(groups.items())]
+    caption = f"Mayer bond orders above {SMALLEST_BOND_ORDER} at {refinement.level_text}"
+    return Table("bond-orders", caption, ("elements", "pairs", "mean", "lowest", "highest"), rows)
+
+
+def _spread(values: Sequence[float], style: str) -> tuple[str, str, str, str]:
+    """Return number, mean, lowest and highest of values."""
+    numbers = (sum(values) / len(values), min(values), max(values))
+    return (str(len(values)), *(format(number, style) for number in numbers))  # type: ignore[return-value]
 
 
 def exchange_table(results: CampaignResults) -> Table | None:

@@ -17,6 +17,7 @@ from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.state_file import load, load_more, save
 from mscflow.tasks.checkpoint import Clock, out_of_time
 from mscflow.tasks.document import TaskDocument, input_hash
+from mscflow.tasks.electronic import ElectronicStructure, electronic_structure, spin_warnings
 from mscflow.tasks.relax import bond_changes
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Refinement(TaskDocument):
         ``density fitting`` or ``multigrid``.
     scf
         One record per geometry.
+    electronic
+        Charges, spins, bond orders and orbitals of the last geometry; None in documents older than they.
     """
 
     energy: float
@@ -89,6 +92,7 @@ class Refinement(TaskDocument):
     n_basis: int
     route: str
     scf: list[ScfRecord]
+    electronic: ElectronicStructure | None = None
 
 
 def refine(
@@ -162,6 +166,8 @@ def refine(
         warnings += bond_changes(cluster, refined)
     last = calculator.states[-1]
     homo, lumo = last.frontier
+    electronic = electronic_structure(refined, last.mf)
+    warnings += spin_warnings(refined, electronic)
     estimate = level.estimate(cluster)
     records = [*earlier, *map(record, calculator.states)]
     if scf_file is not None:
@@ -184,6 +190,7 @@ def refine(
         n_basis=estimate.n_basis,
         route=estimate.route,
         scf=records,
+        electronic=electronic,
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )

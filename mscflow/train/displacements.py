@@ -27,7 +27,7 @@ REACH = 3.5
 LARGEST = 0.6
 """Displacements of an atom are cut to this length / Å."""
 
-SQUEEZED = (0.85, 1.45)
+SQUEEZED = (0.85, 1.6)
 """Distances of the atoms that are pushed together, in sums of covalent radii."""
 
 NEIGHBOURS = 5.0
@@ -49,8 +49,9 @@ def thermal_copies(cluster: Cluster, temperatures: list[float], rng: np.random.G
 def squeezed_copies(cluster: Cluster, n: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Return coordinates / Å of copies in which two parts were pushed together, shape (n_atoms, 3) each.
 
-    A part is a cation, a core anion or a whole ligand; every second copy pushes cations or anions. There are
-    fewer copies where there are not two parts.
+    A part is a cation, a core anion or a whole ligand. In turn any two parts are pushed together, two cations
+    or anions, and a ligand's donor and a core anion: ligands attack there. There are fewer copies where there
+    are not two parts.
     """
     graph = topology(cluster)
     part = np.arange(len(cluster))
@@ -60,9 +61,13 @@ def squeezed_copies(cluster: Cluster, n: int, rng: np.random.Generator) -> list[
     distance = _distances(cluster.positions)
     apart = (part[:, None] < part[None]) & (distance < NEIGHBOURS)
     inorganic = np.isin(part, [*graph.metals, *graph.core_anions])
+    anion = np.isin(part, graph.core_anions)
+    donor = ~inorganic & [any(k in graph.metals for k in graph.graph[i]) for i in range(len(cluster))]
+    attack = anion[:, None] & donor[None]
+    kinds = (apart, apart & inorganic[:, None] & inorganic[None], apart & (attack | attack.T))
     copies = []
     for number in range(n):
-        allowed = apart & (inorganic[:, None] & inorganic[None]) if number % 2 else apart
+        allowed = kinds[number % len(kinds)]
         pairs = np.argwhere(allowed if allowed.any() else apart)
         if not len(pairs):
             break

@@ -7,8 +7,13 @@ import re
 
 import pytest
 
+from mscflow.builder import precursor
+from mscflow.levels import PySCF
 from mscflow.report import CampaignResults, write_report
 from mscflow.report.page import render
+from mscflow.report.plots import density_of_states_plot
+from mscflow.report.tables import bond_orders_table, charges_table
+from mscflow.tasks.refine import refine
 
 PARTS = ("structure", "relaxation", "analysis", "vibrations", "refinement", "exchange", "excitations")
 
@@ -94,3 +99,18 @@ def test_species_of_reactions_do_not_stand_in_for_the_campaigns_own_parts(docume
         [species, *[d for d in documents if d["name"] != "relax x"]], jobs, name="d"
     )
     assert results.relaxation is None
+
+
+def test_charges_bond_orders_and_states_of_a_refinement():
+    refinement = refine(precursor("Zn2+", "chloride"), PySCF(grid=0))
+    results = CampaignResults(name="zinc", refinement=refinement)
+    charges = {row[0]: row for row in charges_table(results).rows}
+    assert charges["Zn"][2] == "1"
+    assert float(charges["Zn"][3]) == pytest.approx(-2 * float(charges["Cl"][3]), abs=2e-3)
+    (bond,) = bond_orders_table(results).rows
+    assert bond[:2] == ("Cl–Zn", "2")
+    drawn = density_of_states_plot(results)["data"]
+    assert [curve["name"] for curve in drawn] == ["core", "surface cations", "ligands"]
+    page = render(results)
+    assert 'data-plot="density-of-states"' in page
+    assert "Mayer bond orders" in page

@@ -1,0 +1,64 @@
+"""Charges, spins, bond orders and orbital shares of ground states."""
+
+import numpy as np
+import pytest
+from ase.build import molecule
+
+from mscflow.builder import precursor
+from mscflow.cluster import Cluster
+from mscflow.levels import PySCF
+from mscflow.levels.populations import Populations
+from mscflow.levels.scf import ground_state
+from mscflow.tasks.electronic import spin_warnings
+from mscflow.tasks.refine import refine
+
+LEVEL = PySCF(grid=0)
+WATER = Cluster.from_ase(molecule("H2O"))
+
+
+def test_charges_are_those_of_pyscf_and_sum_up():
+    mf = ground_state(WATER.replace(charge=-1, multiplicity=2), LEVEL).mf
+    mine = Populations(mf)
+    np.testing.assert_allclose(mine.charges, mf.mulliken_pop(verbose=0)[1], atol=1e-10)
+    assert mine.charges.sum() == pytest.approx(-1)
+    assert mine.spins.sum() == pytest.approx(1)
+
+
+def test_valences_of_molecules_are_their_bond_orders():
+    for name, pair, order in (("N2", (0, 1), 3.0), ("C2H4", (0, 1), 2.0), ("H2O", (0, 1), 1.0)):
+        orders = Populations(ground_state(Cluster.from_ase(molecule(name)), LEVEL).mf).bond_orders
+        assert orders[pair] == pytest.approx(order, abs=0.3)
+        np.testing.assert_allclose(orders, orders.T)
+
+
+def test_refinement_of_a_sextet():
+    result = refine(precursor("Mn2+", "chloride"), LEVEL)
+    electronic = result.electronic
+    manganese = result.cluster.symbols.index("Mn")
+    assert electronic.spin_square == pytest.approx(8.75, abs=0.05)
+    assert electronic.spins[manganese] > 4.5
+    assert electronic.charges[manganese] > 0.2
+    assert {(bond.i, bond.j) for bond in electronic.bond_orders} >= {(0, 1), (0, 2)}
+    orbitals = electronic.orbitals
+    shares = np.array([orbitals.core, orbitals.surface, orbitals.ligand])
+    np.testing.assert_allclose(shares.sum(axis=0), 1.0, atol=1e-3)
+    assert orbitals.energies == sorted(orbitals.energies)
+    highest = max(e for e, n in zip(orbitals.energies, orbitals.occupations, strict=True) if n)
+    assert highest == pytest.approx(result.homo, abs=1e-3)
+    assert not any("contamination" in warning for warning in result.warnings)
+
+
+def test_a_contaminated_spin_state_is_named():
+    triplet = molecule("O2")
+    result = refine(Cluster.from_ase(triplet).replace(multiplicity=3), LEVEL)
+    assert not any("spin contamination" in warning for warning in result.warnings)
+    mixed = result.electronic.model_copy(update={"spin_square": 2.3})
+    (warning,) = spin_warnings(result.cluster, mixed)
+    assert warning.startswith("spin contamination: ⟨S²⟩ = 2.30, 2.00 for a pure multiplicity 3")
+
+
+def test_a_periodic_box_gives_the_same_picture():
+    boxed = refine(WATER, PySCF(basis="gth-szv-molopt-sr", ke_cutoff=80.0, box_margin=4.0))
+    assert sum(boxed.electronic.charges) == pytest.approx(0, abs=1e-3)
+    oxygen = WATER.symbols.index("O")
+    assert boxed.electronic.charges[oxygen] < 0
