@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mscflow.cli.limits import Memory, Walltime, limit_memory, limit_time
 from mscflow.cli.output import show_json, show_table, warn
 from mscflow.errors import CalculationError, InputError, OutOfTimeError
 
@@ -19,14 +18,8 @@ if TYPE_CHECKING:
 
 Directory = Annotated[Path, typer.Argument(help="Run directory.")]
 Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; they share the cores.")]
-Walltime = Annotated[
-    str | None,
-    typer.Option(help="Stop in time, keeping everything: seconds, or 90m, 12h, or HH:MM:SS. Exit code 75."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 REPORT_FILE = "report.html"
-WALLTIME = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)|(?P<h>\d+):(?P<m>\d\d):(?P<s>\d\d)")
-UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +38,7 @@ def run(
     executor: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
     workers: Workers = 1,
     walltime: Walltime = None,
+    memory: Memory = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show jobs and their estimated cost only.")
     ] = False,
@@ -69,14 +63,19 @@ def run(
         show_json(rows) if as_json else show_table(f"{settings.name}: {cluster.formula}", rows)
         return
     place = directory or Path("runs") / settings.name
-    _limit(walltime)
+    limit_time(walltime)
+    limit_memory(memory)
     with Progress(settings.name) as progress:
         run_flow(flow, dir=place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers)
     _conclude(place, as_json)
 
 
 def resume(
-    directory: Directory, workers: Workers = 1, walltime: Walltime = None, as_json: Json = False
+    directory: Directory,
+    workers: Workers = 1,
+    walltime: Walltime = None,
+    memory: Memory = None,
+    as_json: Json = False,
 ) -> None:
     """Go on with a run that was stopped; finished jobs are not repeated, failed ones are tried again."""
     from mscflow.cli.progress import Progress
@@ -84,7 +83,8 @@ def resume(
     from mscflow.executors import resume as resume_flow
 
     require_run(directory)
-    _limit(walltime)
+    limit_time(walltime)
+    limit_memory(memory)
     with Progress(directory.name) as progress:
         resume_flow(directory, on_event=progress.update, n_workers=workers)
     _conclude(directory, as_json)
@@ -115,21 +115,6 @@ def report(
 ) -> None:
     """Write the report of a run, finished or not."""
     typer.echo(_write_report(directory, output))
-
-
-def _limit(walltime: str | None) -> None:
-    """Tell jobs and their driver when this process has to end."""
-    if walltime is not None:
-        os.environ["MSCFLOW_DEADLINE"] = str(time.time() + _seconds(walltime))
-
-
-def _seconds(walltime: str) -> float:
-    match = WALLTIME.fullmatch(walltime.strip())
-    if match is None:
-        raise InputError(f"walltime {walltime!r}: write seconds, or 90m, 12h, or HH:MM:SS")
-    if match["unit"] is not None:
-        return float(match["number"]) * UNITS_S[match["unit"]]
-    return 3600 * int(match["h"]) + 60 * int(match["m"]) + int(match["s"])
 
 
 def _conclude(directory: Path, as_json: bool) -> None:

@@ -38,8 +38,16 @@ class Finding:
     detail: str
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """Examine cores, memory, engines, models, store and schedulers."""
+def doctor(
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Time each kind of calculation, for cost estimates (minutes).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Examine cores, memory, engines, models, store and schedulers; or time this machine."""
+    if calibrate:
+        _calibrate(as_json)
+        return
     findings = [_examined(name, check) for name, check in CHECKS.items()]
     if as_json:
         show_json([asdict(finding) for finding in findings])
@@ -47,6 +55,23 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
         show_table("mscflow doctor", [asdict(finding) for finding in findings])
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)
+
+
+def _calibrate(as_json: bool) -> None:
+    from mscflow.builder import build
+    from mscflow.levels import calibration
+    from mscflow.tasks.relax import relax
+
+    factors = calibration.calibrate(relax(build("In4P"), fmax=0.1).cluster)
+    if as_json:
+        show_json(factors)
+        return
+    rows = [
+        {"calculation": kind, "timed": calibration.REFERENCES[kind], "against the expected time": factor}
+        for kind, factor in factors.items()
+    ]
+    show_table("One energy and forces of In4P(O2CH)9", rows)
+    typer.echo(f"Kept in {calibration.kept_in()}; estimates use it from now on.")
 
 
 def _examined(name: str, check: Callable[[], tuple[str, str]]) -> Finding:

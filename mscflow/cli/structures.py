@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from mscflow.cli.limits import Memory, limit_memory
 from mscflow.cli.output import show_json, show_table, warn
 from mscflow.errors import InputError
 
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
-    from mscflow.levels import Level
+    from mscflow.levels import Level, PySCF
     from mscflow.tasks.excite import Method
 
 File = Annotated[Path, typer.Argument(help="Structure file: xyz, extxyz, cif, mol, sdf, pdb, vasp or json.")]
@@ -211,6 +212,8 @@ def refine(
     file: File,
     level: Annotated[str, typer.Option(help="DFT level.")] = "pbe-d3bj/def2-svp",
     steps: Annotated[int, typer.Option(help="Geometry steps; 0 is a single point.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each route would cost only.")] = False,
+    memory: Memory = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     output: Output = None,
@@ -218,8 +221,15 @@ def refine(
 ) -> None:
     """Compute a DFT energy, with geometry steps if asked for."""
     from mscflow.tasks.refine import refine as refine_cluster
+    from mscflow.tasks.refine import require_dft
 
-    result = refine_cluster(_read(file, charge, multiplicity), level, n_steps=steps)
+    limit_memory(memory)
+    cluster, theory = _read(file, charge, multiplicity), require_dft(level)
+    if dry_run:
+        _show_routes(cluster, theory, as_json)
+        return
+    typer.echo(theory.estimate(cluster), err=True)
+    result = refine_cluster(cluster, theory, n_steps=steps)
     _report(result, output, as_json)
     if not as_json:
         typer.echo(
@@ -233,15 +243,20 @@ def excite(
     level: Annotated[str, typer.Option(help="DFT level.")] = "pbe/def2-svp",
     nstates: Annotated[int, typer.Option(help="Number of singlet states.")] = 10,
     method: Annotated[str, typer.Option(help="tda, tddft, tda-ris or tddft-ris.")] = "tda",
+    memory: Memory = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     as_json: Json = False,
 ) -> None:
     """Compute vertical singlet excitations."""
     from mscflow.tasks.excite import excite as excite_cluster
+    from mscflow.tasks.refine import require_dft
 
+    limit_memory(memory)
     chosen = cast("Method", method)  # checked by the task
-    result = excite_cluster(_read(file, charge, multiplicity), level, nstates=nstates, method=chosen)
+    cluster, theory = _read(file, charge, multiplicity), require_dft(level)
+    typer.echo(theory.estimate(cluster), err=True)
+    result = excite_cluster(cluster, theory, nstates=nstates, method=chosen)
     _report(result, None, as_json)
     if not as_json:
         rows = [state.model_dump() for state in result.states]
@@ -283,6 +298,45 @@ def exchange(
             {"reaction": r.label, "ΔE / eV": r.energy, "kJ/mol": r.energy_kj_mol} for r in result.reactions
         ]
         show_table(f"Exchange energies at {result.energy_level}", rows)
+
+
+def _show_routes(cluster: Cluster, level: PySCF, as_json: bool) -> None:
+    """Show the cost of the level's routes, and of other levels that are cheaper."""
+    from mscflow.levels.base import duration
+    from mscflow.levels.cost import alternatives, routes, shortened
+    from mscflow.levels.memory import memory_limit
+
+    level.require(cluster)
+    limit = memory_limit()
+    ways = [(each.text, way) for each in (level, *alternatives(level)) for way in routes(cluster, each)]
+    if as_json:
+        show_json(
+            [{"level": text, **way.model_dump(), "fits": way.memory_gib <= limit} for text, way in ways]
+        )
+        return
+    rows = [
+        {
+            "level": text,
+            "route": way.route,
+            "basis functions": way.n_basis,
+            "fitting functions": way.n_auxiliary or "",
+            "memory / GiB": f"{way.memory_gib:.1f}",
+            "disk / GiB": f"{way.disk_gib:.1f}",
+            "energy and gradient": duration(way.time_s),
+            "fits": "yes" if way.memory_gib <= limit else "no",
+        }
+        for text, way in ways
+    ]
+    show_table(f"{cluster.name or cluster.formula}, {len(cluster)} atoms, {limit:.1f} GiB may be used", rows)
+    short = shortened(cluster, level)
+    if short is not None:
+        typer.echo(
+            f"with formates instead of the longer carboxylates: {short} basis functions at {level.text}"
+        )
+    typer.echo(
+        "Levels are different models: compare energies of one level only. Times are rough; mscflow doctor"
+    )
+    typer.echo("--calibrate measures them here.")
 
 
 def _read(file: Path, charge: int | None, multiplicity: int | None) -> Cluster:

@@ -27,8 +27,10 @@ class Estimate(BaseModel):
         Number of atoms.
     n_basis
         Number of basis functions (0 where there is no basis).
-    memory_gib
-        Peak memory / GiB.
+    n_auxiliary
+        Number of functions that fit products of basis functions.
+    memory_gib, disk_gib
+        Peak memory and disk space / GiB.
     time_s
         Rough wall time of one energy and forces / s on two cores.
     route
@@ -37,11 +39,32 @@ class Estimate(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    def __str__(self) -> str:
+        """Return size, memory, time and route in one line."""
+        counts = [f"{self.n_atoms} atoms"]
+        counts += [f"{self.n_basis} basis functions"] if self.n_basis else []
+        counts += [f"{self.n_auxiliary} fitting functions"] if self.n_auxiliary else []
+        disk = f", {self.disk_gib:.1f} GiB of disk" if self.disk_gib else ""
+        return (
+            f"{', '.join(counts)}; {self.memory_gib:.1f} GiB{disk}, about {duration(self.time_s)} for an "
+            f"energy and gradient: {self.route}"
+        )
+
     n_atoms: int
     n_basis: int = 0
+    n_auxiliary: int = 0
     memory_gib: float
+    disk_gib: float = 0.0
     time_s: float
     route: str
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: seconds, minutes or hours."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 class Level(BaseModel, ABC):

@@ -1,27 +1,45 @@
-"""Cost of density functional theory, known before anything is built."""
+"""Cost of density functional theory, known before anything is built, and which route fits into memory."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING
 
+from mscflow.errors import InputError
 from mscflow.levels.base import Estimate
+from mscflow.levels.calibration import speed
+from mscflow.levels.memory import GIB, memory_limit
+from mscflow.topology import topology
 
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
     from mscflow.levels.pyscf import PySCF
 
-AUXILIARY_PER_FUNCTION = {"def2-svp": 3.2, "def2-tzvp": 1.7}
-"""Measured: functions of the Coulomb-fitting basis per basis function in In4P(O2CH)9."""
+FITTED = "density fitting in memory"
+REPEATED = "density fitting, integrals computed again in each cycle"
+ON_DISK = "density fitting, integrals on disk"
+SEMINUMERICAL = "density-fitted Coulomb, seminumerical exchange"
+MULTIGRID = "multigrid"
+"""Routes. Those with density fitting give the same number; the others belong to levels of their own."""
 
-SECONDS_PER_PAIR = {"def2-svp": 3.4e-4, "def2-tzvp": 3.4e-4}
+SECONDS_PER_PAIR = 3.4e-4
 """Measured: seconds per squared basis function of one energy and gradient, grid level 3, two cores."""
+
+SECONDS_PER_REPEATED_TRIPLE = 2.4e-7
+"""Measured: additional seconds per basis function squared and fitting function of `REPEATED`."""
 
 SECONDS_PER_GTH_FUNCTION = 0.23
 """Measured: seconds per basis function of one energy and gradient on multigrids, close to linear."""
 
-HYBRID_FACTOR = 4.0
-"""Exact exchange against a pure functional (rough)."""
+HYBRID_FACTOR, DISK_FACTOR, SEMINUMERICAL_FACTOR = 4.0, 2.0, 6.0
+"""Exact exchange against a pure functional, disk against memory, exchange on a grid against none."""
+
+PROGRAM_GIB = 0.7
+MATRICES = 30
+"""Memory of the programs / GiB; number of matrices of the size of the density that live together (DIIS)."""
+
+MULTIGRID_GIB_PER_FUNCTION = 3.4e-3
+"""Measured: GiB per basis function of a multigrid calculation."""
 
 
 @cache
@@ -43,8 +61,8 @@ def n_functions(basis: str, symbol: str) -> int | None:
     return sum((2 * shell[0] + 1) * (len(shell[-1]) - 1) for shell in shells) or None
 
 
-def estimate(cluster: Cluster, level: PySCF) -> Estimate:
-    """Return basis functions, memory, rough time and route of one energy and gradient.
+def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
+    """Return the ways to one energy and gradient with their cost, the fastest first; nothing is built.
 
     Parameters
     ----------
@@ -53,20 +71,93 @@ def estimate(cluster: Cluster, level: PySCF) -> Estimate:
     level
         The level.
     """
-    n_basis = sum(n * (n_functions(level.basis, symbol) or 0) for symbol, n in cluster.composition.items())
+    n = _count(cluster, level.basis)
+    auxiliary = 0 if level.is_periodic else _count(cluster, level.auxiliary_basis)
+    matrices = PROGRAM_GIB + MATRICES * 8 * n**2 / GIB
+    integrals = 8 * auxiliary * n * (n + 1) / 2 / GIB
+    pure = SECONDS_PER_PAIR * n**2
+    repeated = SECONDS_PER_REPEATED_TRIPLE * auxiliary * n**2
     if level.is_periodic:
-        memory = 0.6 + 3.4e-3 * n_basis
-        seconds = SECONDS_PER_GTH_FUNCTION * n_basis
-        return Estimate(
-            n_atoms=len(cluster), n_basis=n_basis, memory_gib=memory, time_s=seconds, route="multigrid"
+        found = [(MULTIGRID, matrices + MULTIGRID_GIB_PER_FUNCTION * n, 0.0, SECONDS_PER_GTH_FUNCTION * n)]
+    elif level.exchange == "seminumerical":
+        found = [(SEMINUMERICAL, matrices, 0.0, SEMINUMERICAL_FACTOR * pure + repeated)]
+    elif level.is_hybrid:
+        seconds = HYBRID_FACTOR * pure
+        found = [
+            (FITTED, matrices + integrals, 0.0, seconds),
+            (ON_DISK, matrices, integrals, DISK_FACTOR * seconds),
+        ]
+    else:
+        found = [(FITTED, matrices + integrals, 0.0, pure), (REPEATED, matrices, 0.0, pure + repeated)]
+    factor = speed("multigrid" if level.is_periodic else "density fitting")
+    return [
+        Estimate(
+            n_atoms=len(cluster),
+            n_basis=n,
+            n_auxiliary=auxiliary,
+            memory_gib=memory,
+            disk_gib=disk,
+            time_s=factor * seconds,
+            route=route,
         )
-    n_auxiliary = AUXILIARY_PER_FUNCTION[level.basis] * n_basis
-    integrals = 8 * n_auxiliary * n_basis * (n_basis + 1) / 2 / 1024**3
-    seconds = SECONDS_PER_PAIR[level.basis] * n_basis**2 * (HYBRID_FACTOR if level.is_hybrid else 1.0)
-    return Estimate(
-        n_atoms=len(cluster),
-        n_basis=n_basis,
-        memory_gib=1.0 + integrals + 4e-3 * n_basis,
-        time_s=seconds,
-        route="density fitting",
+        for route, memory, disk, seconds in found
+    ]
+
+
+def estimate(cluster: Cluster, level: PySCF) -> Estimate:
+    """Return the fastest route that fits into memory now, or the leanest where none does."""
+    ways = routes(cluster, level)
+    limit = memory_limit()
+    return next((way for way in ways if way.memory_gib <= limit), ways[-1])
+
+
+def require_memory(cluster: Cluster, level: PySCF) -> Estimate:
+    """Return the fastest route that fits into memory.
+
+    Raises
+    ------
+    InputError
+        If none does; what would fit is named.
+    """
+    limit = memory_limit()
+    chosen = estimate(cluster, level)
+    if chosen.memory_gib <= limit:
+        return chosen
+    others = [other.text for other in alternatives(level) if estimate(cluster, other).memory_gib <= limit]
+    short = shortened(cluster, level)
+    if short is not None:
+        others.append(f"ligands cut to formates ({short} instead of {chosen.n_basis} basis functions)")
+    raise InputError(
+        f"{cluster.name or cluster.formula} at {level.text} takes {chosen.memory_gib:.1f} GiB by its leanest "
+        f"route ({chosen.route}), {limit:.1f} GiB may be used: take {' or '.join(others) or 'gfn2-xtb'}, or "
+        "a machine with more memory (--memory sets the limit)"
     )
+
+
+def alternatives(level: PySCF) -> list[PySCF]:
+    """Return other levels that are cheaper for a large cluster, each a level of theory of its own."""
+    found = []
+    if level.is_hybrid and level.exchange == "fitted":
+        found.append(level.model_copy(update={"exchange": "seminumerical"}))
+    if level.basis == "def2-tzvp":
+        found.append(level.model_copy(update={"basis": "def2-svp"}))
+    if level.xc == "pbe":
+        smaller = [basis for basis in ("gth-dzvp-molopt-sr", "gth-szv-molopt-sr") if basis != level.basis]
+        found += [level.model_copy(update={"basis": basis}) for basis in smaller]
+    return found
+
+
+def shortened(cluster: Cluster, level: PySCF) -> int | None:
+    """Return the number of basis functions if longer carboxylates were formates; None if there are none."""
+    counts = {symbol: n_functions(level.basis, symbol) or 0 for symbol in (*cluster.composition, "H")}
+    formate = counts.get("C", 0) + 2 * counts.get("O", 0) + counts["H"]
+    saved = 0
+    for ligand in topology(cluster).ligands:
+        symbols = [cluster.symbols[i] for i in ligand.atoms]
+        if symbols.count("O") == 2 and symbols.count("C") > 1:
+            saved += sum(counts[symbol] for symbol in symbols) - formate
+    return _count(cluster, level.basis) - saved if saved else None
+
+
+def _count(cluster: Cluster, basis: str) -> int:
+    return sum(n * (n_functions(basis, symbol) or 0) for symbol, n in cluster.composition.items())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
+from mscflow.levels.calibration import speed
 from mscflow.levels.domain import Domain, domain_file
 from mscflow.levels.registry import file_checksum, find_model, require_known_file
 from mscflow.levels.weights import facts, load_network
@@ -189,7 +190,7 @@ class MACE(Level):
     def estimate(self, cluster: Cluster) -> Estimate:
         """Scale the measured time linearly with the number of atoms."""
         n = len(cluster)
-        time_s = 0.02 + SECONDS_PER_ATOM * n
+        time_s = speed("MACE") * (0.02 + SECONDS_PER_ATOM * n)
         return Estimate(
             n_atoms=n, memory_gib=0.6 + 5e-4 * n, time_s=time_s, route="machine-learned potential"
         )

@@ -1,4 +1,4 @@
-"""PySCF's molecule, or periodic box, of a cluster at a level; what it needs of memory.
+"""PySCF's molecule, or periodic box, of a cluster at a level.
 
 This module imports PySCF at the top: import it inside functions only.
 """
@@ -12,17 +12,8 @@ from pyscf import gto
 from pyscf.pbc import gto as pbc_gto
 
 from mscflow.cluster import Cluster
+from mscflow.levels.memory import GIB, memory_limit
 from mscflow.levels.pyscf import LAST_ALL_ELECTRON, PySCF
-
-MEMORY_SHARE = 0.7
-"""Part of the memory that is free at the start which a calculation may take."""
-
-
-def available_memory() -> float:
-    """Return the memory a calculation may take / MB."""
-    import psutil
-
-    return MEMORY_SHARE * psutil.virtual_memory().available / 1e6
 
 
 def molecule(cluster: Cluster, level: PySCF) -> gto.Mole:
@@ -51,7 +42,7 @@ def _arguments(cluster: Cluster, level: PySCF) -> dict[str, Any]:
         "charge": cluster.charge,
         "spin": cluster.multiplicity - 1,
         "verbose": 0,
-        "max_memory": available_memory(),
+        "max_memory": memory_limit() * GIB / 1e6,
     }
     if level.is_periodic:
         arguments["pseudo"] = "gth-pbe"

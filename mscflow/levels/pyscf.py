@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
@@ -40,6 +40,9 @@ class PySCF(Level):
         One of `BASES`.
     dispersion
         ``"d3bj"`` (Grimme et al., J. Comput. Chem. 2011, 32, 1456) or None.
+    exchange
+        Exact exchange of hybrid functionals (def2 bases): ``"fitted"``, or ``"seminumerical"`` (PySCF's SGX
+        after Neese et al., Chem. Phys. 2009, 356, 98), which takes far less memory.
     grid
         Level of PySCF's exchange-correlation grid, 0 to 9 (def2 bases). 3 is PySCF's default.
     conv_tol
@@ -54,10 +57,17 @@ class PySCF(Level):
     xc: Literal["pbe", "pbe0", "b3lyp"] = "pbe"
     basis: Literal["def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr"] = "def2-svp"
     dispersion: Literal["d3bj"] | None = None
+    exchange: Literal["fitted", "seminumerical"] = "fitted"
     grid: int = Field(default=3, ge=0, le=9)
     conv_tol: float = Field(default=1e-8, gt=0.0, le=1e-4)
     box_margin: float = Field(default=5.0, ge=3.0)
     ke_cutoff: float = Field(default=120.0, ge=40.0)
+
+    @model_validator(mode="after")
+    def _seminumerical_exchange_is_exchange(self) -> PySCF:
+        if self.exchange == "seminumerical" and not self.is_hybrid:
+            raise ValueError(f"{self.xc} has no exact exchange that could be seminumerical")
+        return self
 
     @property
     def is_periodic(self) -> bool:
@@ -80,8 +90,12 @@ class PySCF(Level):
         method = f"{self.xc}-{self.dispersion}" if self.dispersion else self.xc
         matter = ("conv_tol", "box_margin", "ke_cutoff") if self.is_periodic else ("grid", "conv_tol")
         fields = type(self).model_fields
-        changed = [f"{name}={getattr(self, name):g}" for name in matter
-                   if getattr(self, name) != fields[name].default]  # fmt: skip
+        settings = {name: getattr(self, name) for name in ("exchange", *matter)}
+        changed = [
+            f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+            for name, value in settings.items()
+            if value != fields[name].default
+        ]
         return f"{method}/{self.basis}" + (f"[{','.join(changed)}]" if changed else "")
 
     @property
@@ -95,6 +109,8 @@ class PySCF(Level):
                 f"{self.ke_cutoff:g} Eh (PySCF)"
             )
         fitted = "Coulomb and exchange matrices" if self.is_hybrid else "Coulomb matrix"
+        if self.exchange == "seminumerical":
+            fitted = "Coulomb matrix, seminumerical exchange (SGX)"
         return (
             f"{self.xc.upper()}{dispersion}, {self.basis} basis, def2 effective core potentials beyond "
             f"krypton, density-fitted {fitted}, grid level {self.grid} (PySCF)"

@@ -22,7 +22,7 @@ from pyscf import df, gto
 from pyscf.tdscf import rks
 
 from mscflow.errors import InputError
-from mscflow.levels.molecule import available_memory
+from mscflow.levels.memory import GIB, memory_limit
 
 THETA = 0.2
 """Exponent of an auxiliary function in units of 1/radius²: the published value."""
@@ -255,9 +255,9 @@ def _require_memory(mol: gto.Mole, shape: tuple[int, int], n_near: int, n_above:
     """Refuse a response whose fitted products do not fit into the free memory."""
     coulomb = 8 * auxiliary(mol, "sp").nao * shape[0] * shape[1]
     exchange = 4 * mol.natm * (n_above**2 + n_near**2 + n_near * n_above)
-    needed, free = 2e-6 * (coulomb + exchange) + 4e-6 * BLOCK_BYTES, available_memory()
+    needed, free = (2 * (coulomb + exchange) + 4 * BLOCK_BYTES) / GIB, memory_limit()
     if needed > free:
         raise InputError(
-            f"TDA-ris needs {needed / 1000:.0f} GB and {free / 1000:.0f} GB are free: use fewer atoms "
+            f"TDA-ris needs {needed:.1f} GiB and {free:.1f} GiB may be used: use fewer atoms "
             "(truncate the ligands), a smaller basis, or a functional without exact exchange"
         )

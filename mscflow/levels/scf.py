@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 from ase.units import Bohr, Hartree
-from pyscf import df, dft, gto
+from pyscf import dft, sgx
 from pyscf.pbc import dft as pbc_dft
 from pyscf.pbc.dft import multigrid
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
+from mscflow.levels.cost import FITTED, require_memory
 from mscflow.levels.dispersion import dispersion
 from mscflow.levels.gradient import gradient
 from mscflow.levels.guess import initial_density
 from mscflow.levels.integration import BoxNumInt
-from mscflow.levels.molecule import available_memory, build
+from mscflow.levels.memory import GIB, memory_limit
+from mscflow.levels.molecule import build
 from mscflow.levels.pyscf import PySCF
 from mscflow.levels.scf_checkpoint import ScfCheckpoint, spin_densities
 
@@ -30,9 +32,8 @@ COARSE_GRID = 0
 COARSE_CONV_TOL = 1e-4
 """First stage: far from the solution neither the grid nor the threshold / Eh matters."""
 
-INTEGRAL_SHARE = 0.5
-VALUE_SHARE = 0.3
-"""Parts of the free memory for density-fitting integrals and for basis functions on the grid."""
+VALUE_SHARE = 0.4
+"""Part of the memory for basis functions on the grid, where the rest of the calculation leaves it."""
 
 MAX_CYCLE = 50
 RUNGS = ("DIIS", "level shift 0.3 Eh and damping", "second order")
@@ -96,7 +97,13 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
         What is to be computed.
     grid
         Grid level instead of the level's.
+
+    Raises
+    ------
+    InputError
+        If no route fits into memory.
     """
+    route = require_memory(cluster, level)
     mol = build(cluster, level)
     is_open = cluster.multiplicity > 1
     if level.is_periodic:
@@ -106,23 +113,16 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
         return mf
     mf = (dft.UKS if is_open else dft.RKS)(mol, xc=level.xc)
     mf.chkfile = None
-    mf = mf.density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
-    free = available_memory()
-    mf._numint = BoxNumInt(VALUE_SHARE * free)
+    if level.exchange == "seminumerical":
+        mf = sgx.sgx_fit(mf, auxbasis=level.auxiliary_basis, pjs=True)
+    else:
+        mf = mf.density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
+    limit = memory_limit()
+    mf._numint = BoxNumInt(min(VALUE_SHARE * limit, limit - route.memory_gib) * GIB / 1e6)
     mf.grids.level = level.grid if grid is None else grid
-    if fitted_integrals(mol, level) < INTEGRAL_SHARE * free:
+    if route.route == FITTED:
         mf.with_df.build()
     return mf
-
-
-def fitted_integrals(mol: gto.Mole, level: PySCF) -> float:
-    """Return the size of the density-fitting integrals / MB.
-
-    Where they do not fit into memory PySCF computes them again in each cycle for the Coulomb matrix, and
-    keeps them on disk (``PYSCF_TMPDIR``) for exact exchange.
-    """
-    auxiliary = df.addons.make_auxmol(mol, level.auxiliary_basis)
-    return 8e-6 * auxiliary.nao * mol.nao * (mol.nao + 1) / 2
 
 
 def ground_state(

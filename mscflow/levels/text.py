@@ -74,11 +74,12 @@ def _pyscf(text: str, settings: str | None, **method: str | None) -> PySCF:
     """Return the level with the numerical settings that stood in brackets."""
     try:
         pairs = [setting.split("=") for setting in settings.rstrip("] ").split(",")] if settings else []
-        numbers = {name.strip(): float(value) for name, value in pairs}
+        values = {name.strip(): value.strip() for name, value in pairs}
     except ValueError:
-        raise InputError(f"level {text!r}: write settings as [name=number,...], e.g. [grid=1]") from None
+        raise InputError(f"level {text!r}: write settings as [name=value,...], e.g. [grid=1]") from None
     try:
-        return PySCF.model_validate({**method, **numbers})
+        return PySCF.model_validate({**method, **values})
     except ValidationError as err:
         problem = err.errors(include_url=False)[0]
-        raise InputError(f"level {text!r}: {problem['loc'][0]}: {problem['msg']}") from err
+        where = "".join(f"{name}: " for name in problem["loc"])
+        raise InputError(f"level {text!r}: {where}{problem['msg']}") from err

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from mscflow.levels.base import Estimate, Level
+from mscflow.levels.calibration import speed
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -64,5 +65,5 @@ class XTB(Level):
     def estimate(self, cluster: Cluster) -> Estimate:
         """Scale the measured time with the cube of the number of atoms."""
         n = len(cluster)
-        time_s = 0.01 + SECONDS_PER_CUBED_ATOM * n**3
+        time_s = speed("tight binding") * (0.01 + SECONDS_PER_CUBED_ATOM * n**3)
         return Estimate(n_atoms=n, memory_gib=0.1 + 1e-6 * n**2, time_s=time_s, route="tight binding")

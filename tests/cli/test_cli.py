@@ -193,13 +193,13 @@ def test_models_lists_the_shipped_one():
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5m", 90), ("12h", 43200), ("01:30:00", 5400)])
 def test_walltimes_are_read_as_people_write_them(text, seconds):
-    from mscflow.cli.campaigns import _seconds
+    from mscflow.cli.limits import seconds as parsed
 
-    assert _seconds(text) == seconds
+    assert parsed(text) == seconds
 
 
 def test_a_walltime_that_is_none_is_refused():
-    from mscflow.cli.campaigns import _seconds
+    from mscflow.cli.limits import seconds as parsed
 
     with pytest.raises(InputError, match="HH:MM:SS"):
-        _seconds("soon")
+        parsed("soon")

@@ -19,6 +19,7 @@ TEXTS = [
     "pbe0-d3bj/def2-tzvp",
     "b3lyp/def2-svp",
     "pbe-d3bj/gth-dzvp-molopt-sr",
+    "pbe0-d3bj/def2-svp[exchange=seminumerical,grid=1]",
     "pbe-d3bj/def2-svp[grid=1,conv_tol=1e-06]",
 ]
 
@@ -50,8 +51,9 @@ def test_cost_is_estimated_before_anything_runs(text):
         ("pbe", "unknown level 'pbe'"),
         ("pbee/def2-svp", "unknown functional 'pbee'.*did you mean 'pbe'"),
         ("pbe/def2-svpp", "unknown basis 'def2-svpp'.*did you mean 'def2-svp'"),
-        ("pbe/def2-svp[grid]", r"write settings as \[name=number"),
+        ("pbe/def2-svp[grid]", r"write settings as \[name=value"),
         ("pbe/def2-svp[grud=1]", "grud: Extra inputs"),
+        ("pbe/def2-svp[exchange=seminumerical]", "pbe has no exact exchange"),
         ("pbe/def2-svp[grid=77]", "grid: Input should be less than or equal to 9"),
     ],
 )

@@ -78,6 +78,7 @@ def test_what_cannot_be_done_is_refused(monkeypatch):
         auxiliary(gto.M(atom="La", basis="def2-svp", ecp="def2-svp", spin=1), "s")
     with pytest.raises(InputError, match="method must be one of tda"):
         excite(WATER, "pbe/def2-svp", method="casscf")
-    monkeypatch.setattr("mscflow.levels.ris.available_memory", lambda: 1.0)
-    with pytest.raises(InputError, match="GB are free"):
-        excite(WATER, "pbe0/def2-svp", method="tda-ris")
+    ground = ground_state(WATER, PySCF(xc="pbe0", grid=0))
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "0.001")
+    with pytest.raises(InputError, match="GiB may be used"):
+        tda_ris(ground.mf)

@@ -1,0 +1,87 @@
+"""How fast this machine is against the one on which the costs were measured.
+
+`calibrate` measures it and keeps the factors in the data directory (``mscflow doctor --calibrate``).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from mscflow.errors import InputError
+from mscflow.levels.library import data_directory
+
+if TYPE_CHECKING:
+    from mscflow.cluster import Cluster
+
+FILE = "calibration.json"
+FACTORS = TypeAdapter(dict[str, float])
+
+REFERENCES = {
+    "density fitting": "pbe/def2-svp",
+    "multigrid": "pbe/gth-dzvp-molopt-sr",
+    "tight binding": "gfn2-xtb",
+    "MACE": "mace:msc-small",
+}
+"""Level that is timed for each kind of calculation."""
+
+
+def speed(kind: str) -> float:
+    """Return measured over expected time of a kind of calculation, 1 where it was not measured here."""
+    return _factors(kept_in()).get(kind, 1.0)
+
+
+def kept_in() -> Path:
+    """Return the file of the factors."""
+    return data_directory() / FILE
+
+
+@cache
+def _factors(path: Path) -> dict[str, float]:
+    if not path.is_file():
+        return {}
+    try:
+        return FACTORS.validate_json(path.read_bytes())
+    except ValidationError as err:
+        raise InputError(f"{path} is damaged: run mscflow doctor --calibrate again") from err
+
+
+def calibrate(cluster: Cluster) -> dict[str, float]:
+    """Time one energy and forces of a cluster by each kind of calculation, and keep the factors.
+
+    Parameters
+    ----------
+    cluster
+        A cluster of some forty atoms, relaxed roughly.
+
+    Returns
+    -------
+    dict
+        Measured over expected time of each of `REFERENCES`.
+    """
+    from mscflow.levels import parse_level
+
+    found = {}
+    for kind, text in REFERENCES.items():
+        level = parse_level(text)
+        atoms = cluster.to_ase()
+        atoms.calc = level.calculator(cluster)
+        if kind in ("tight binding", "MACE"):
+            atoms.get_forces()  # the first call loads and compiles
+            atoms.positions += 0.01 * (atoms.positions[:, ::-1] % 1.0 - 0.5)
+        started = time.perf_counter()
+        atoms.get_forces()
+        expected = level.estimate(cluster).time_s / speed(kind)
+        found[kind] = round((time.perf_counter() - started) / expected, 3)
+    path = kept_in()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(found, indent=1) + "\n")
+    partial.replace(path)
+    _factors.cache_clear()
+    return found

@@ -1,0 +1,92 @@
+"""What a calculation takes is known before, its route is chosen from that, and all routes give one number."""
+
+import psutil
+import pytest
+
+from mscflow.builder import build, precursor
+from mscflow.errors import InputError
+from mscflow.levels import PySCF, cost, parse_level
+from mscflow.levels.calibration import kept_in, speed
+from mscflow.levels.memory import GIB, memory_limit
+from mscflow.levels.scf import forces, ground_state, mean_field
+
+ZINC = precursor("Zn2+", "chloride")
+
+
+def test_counts_are_those_of_pyscf():
+    from pyscf import df
+
+    from mscflow.levels.molecule import molecule
+
+    for text in ("pbe/def2-svp", "pbe0/def2-tzvp"):
+        level = parse_level(text)
+        cluster = build("In4P")
+        mol = molecule(cluster, level)
+        (estimate, *_) = cost.routes(cluster, level)
+        assert estimate.n_basis == mol.nao
+        assert estimate.n_auxiliary == df.addons.make_auxmol(mol, level.auxiliary_basis).nao
+
+@pytest.mark.parametrize("text", ["pbe/def2-svp[grid=0]", "pbe0/def2-svp[grid=0]"])
+def test_little_memory_takes_another_route_to_the_same_number(text, monkeypatch):
+    level = parse_level(text)
+    fast, lean = cost.routes(ZINC, level)
+    ample = ground_state(ZINC, level)
+    assert ample.mf.with_df._cderi is not None
+    limit = (fast.memory_gib + lean.memory_gib) / 2
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", str(limit))
+    assert cost.estimate(ZINC, level).route == lean.route
+    tight = ground_state(ZINC, level)
+    assert tight.energy == pytest.approx(ample.energy, abs=1e-5)
+    assert forces(tight) == pytest.approx(forces(ample), abs=1e-4)
+
+
+def test_too_little_memory_is_refused_with_what_would_fit(monkeypatch):
+    cluster = build("In26P13", ligand="phenylacetate")
+    level = PySCF(xc="pbe0", basis="def2-tzvp")
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "2")
+    with pytest.raises(InputError, match="by its leanest route") as refused:
+        mean_field(cluster, level)
+    assert "ligands cut to formates" in str(refused.value)
+    pure = PySCF(basis="def2-tzvp")
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", str(cost.routes(ZINC, pure)[1].memory_gib - 1e-4))
+    with pytest.raises(InputError, match="take pbe/def2-svp,"):
+        mean_field(ZINC, pure)
+
+
+def test_seminumerical_exchange_is_near_the_fitted_one():
+    fitted = parse_level("pbe0/def2-svp[grid=1]")
+    seminumerical = parse_level("pbe0/def2-svp[exchange=seminumerical,grid=1]")
+    states = [ground_state(ZINC, level) for level in (fitted, seminumerical)]
+    assert states[0].energy == pytest.approx(states[1].energy, abs=5e-3)
+    assert forces(states[0]) == pytest.approx(forces(states[1]), abs=5e-3)
+    assert "seminumerical exchange" in seminumerical.description
+    assert cost.estimate(ZINC, seminumerical).route == cost.SEMINUMERICAL
+
+
+def test_the_smallest_limit_counts(monkeypatch):
+    free = 0.7 * psutil.virtual_memory().available / GIB
+    assert memory_limit() == pytest.approx(free, rel=0.1)
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "1024")
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "2")
+    assert memory_limit() == pytest.approx(2)
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "1.5")
+    assert memory_limit() == pytest.approx(1.5)
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "much")
+    with pytest.raises(InputError, match="MSCFLOW_MEMORY_GIB must be a positive number, not 'much'"):
+        memory_limit()
+
+
+def test_a_slower_machine_expects_longer_times(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSCFLOW_DATA_DIR", str(tmp_path))
+    level = parse_level("gfn2-xtb")
+    usual = level.estimate(ZINC).time_s
+    monkeypatch.setenv("MSCFLOW_DATA_DIR", str(tmp_path / "slow"))
+    kept_in().parent.mkdir()
+    kept_in().write_text('{"tight binding": 3.0}')
+    assert level.estimate(ZINC).time_s == pytest.approx(3 * usual)
+    assert speed("MACE") == 1.0
+    monkeypatch.setenv("MSCFLOW_DATA_DIR", str(tmp_path / "damaged"))
+    kept_in().parent.mkdir()
+    kept_in().write_text("{")
+    with pytest.raises(InputError, match="damaged: run mscflow doctor --calibrate"):
+        level.estimate(ZINC)
