@@ -26,12 +26,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mscflow.clock import RESERVE_S, deadline
 from mscflow.errors import InputError, StoreError
 from mscflow.executors.journal import JobRow, Journal, NewJob, State
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
 from mscflow.executors.worker import FLOWS
 from mscflow.store import job_store
-from mscflow.tasks.checkpoint import RESERVE_S, deadline
 
 if TYPE_CHECKING:
     from jobflow import Flow, Job, Response

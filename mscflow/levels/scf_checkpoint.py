@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mscflow.clock import Clock, out_of_time
 from mscflow.optimize.state_file import write_arrays
 
 SAVE_INTERVAL_S = 60.0
@@ -49,6 +50,7 @@ class ScfCheckpoint:
         self._saved = time.monotonic()
         self._found = self._read()
         self.cycles = int(self._found.get("cycles", 0))
+        self._clock: Clock | None = None
 
     def _read(self) -> dict[str, np.ndarray]:
         try:
@@ -78,11 +80,21 @@ class ScfCheckpoint:
         self._write({**orbitals, "facts": json.dumps(facts)})
 
     def __call__(self, variables: dict[str, Any]) -> None:
-        """Take the local variables of PySCF's loop; write its density if the last one is old."""
+        """Take the local variables of PySCF's loop; write its density if the last one is old.
+
+        Raises
+        ------
+        OutOfTimeError
+            If the process will be ended before another cycle is over.
+        """
         self.cycles += 1
-        if time.monotonic() - self._saved > SAVE_INTERVAL_S:
+        self._clock = self._clock or Clock()
+        is_over = self._clock.is_over()
+        if is_over or time.monotonic() - self._saved > SAVE_INTERVAL_S:
             self._write({"density": spin_densities(variables["dm"])})
             self._saved = time.monotonic()
+        if is_over:
+            raise out_of_time(f"self-consistent field after {self.cycles} cycles", self.path)
 
     def _write(self, arrays: dict[str, Any]) -> None:
         write_arrays(self.path, {**arrays, "cycles": self.cycles, "fingerprint": self.fingerprint})

@@ -102,7 +102,8 @@ def excite(
     method
         One of `Method`.
     state_file
-        Where the density of the ground state is kept, to begin there if the task is repeated.
+        Where the density of the ground state is kept, and beside it (``.response``) what the eigensolver has
+        done so far, to go on there if the task is repeated.
 
     Returns
     -------
@@ -116,7 +117,10 @@ def excite(
         method is unknown, or its integrals do not fit into memory.
     CalculationError
         If the SCF does not converge.
+    OutOfTimeError
+        If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
+    from mscflow.levels.response_checkpoint import forget_products, keep_products
     from mscflow.levels.scf import ground_state
 
     level = require_dft(level)
@@ -131,11 +135,18 @@ def excite(
     warnings = level.require(cluster)
     started = time.perf_counter()
     grid = min(level.grid, RESPONSE_GRID)
-    ground = ground_state(cluster, level, grid=grid, keep=None if state_file is None else Path(state_file))
+    path = None if state_file is None else Path(state_file)
+    ground = ground_state(cluster, level, grid=grid, keep=path)
     solver = _solver(ground.mf, method)
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
     solver.nstates = nstates + (SPARE_STATES if method.endswith("ris") else 0)
+    if path is not None:
+        keep_products(
+            solver, path.with_suffix(".response"), f"excitations of {cluster.name or cluster.formula}"
+        )
     solver.kernel()
+    if path is not None:
+        forget_products(path.with_suffix(".response"))
     converged = bool(np.all(solver.converged[:nstates]))
     if not converged:
         warnings.append("not all excited states converged")

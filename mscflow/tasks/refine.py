@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import Level, PySCF, parse_level
 from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.state_file import load, load_more, save
-from mscflow.tasks.checkpoint import Clock, out_of_time
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.electronic import ElectronicStructure, electronic_structure, spin_warnings
 from mscflow.tasks.relax import bond_changes
@@ -130,7 +130,7 @@ def refine(
     CalculationError
         If an SCF does not converge.
     OutOfTimeError
-        If there is a state file and the process will be ended soon; see `mscflow.tasks.checkpoint`.
+        If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
     from mscflow.levels.calculator import PySCFCalculator
     from mscflow.levels.surface import CalculatorSurface

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels import Level, parse_level
 from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.state_file import load, save
-from mscflow.tasks.checkpoint import Clock, out_of_time
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import Role, topology
 
@@ -112,7 +112,7 @@ def relax(
     CalculationError
         If energy or forces are not finite.
     OutOfTimeError
-        If there is a state file and the process will be ended soon; see `mscflow.tasks.checkpoint`.
+        If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
     check_numbers(fmax, max_steps)
     level = parse_level(level)

@@ -26,6 +26,7 @@ def test_counts_are_those_of_pyscf():
         assert estimate.n_basis == mol.nao
         assert estimate.n_auxiliary == df.addons.make_auxmol(mol, level.auxiliary_basis).nao
 
+
 @pytest.mark.parametrize("text", ["pbe/def2-svp[grid=0]", "pbe0/def2-svp[grid=0]"])
 def test_little_memory_takes_another_route_to_the_same_number(text, monkeypatch):
     level = parse_level(text)
