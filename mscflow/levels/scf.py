@@ -15,6 +15,7 @@ from ase.units import Bohr, Hartree
 from pyscf import dft, sgx
 from pyscf.pbc import dft as pbc_dft
 from pyscf.pbc.dft import multigrid
+from pyscf.scf.addons import smearing
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
@@ -26,7 +27,7 @@ from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.memory import GIB, memory_limit
 from mscflow.levels.molecule import build
 from mscflow.levels.pyscf import PySCF
-from mscflow.levels.scf_checkpoint import ScfCheckpoint, spin_densities
+from mscflow.levels.scf_checkpoint import ORBITALS, ScfCheckpoint, spin_densities
 
 COARSE_GRID = 0
 COARSE_CONV_TOL = 1e-4
@@ -36,8 +37,25 @@ VALUE_SHARE = 0.4
 """Part of the memory for basis functions on the grid, where the rest of the calculation leaves it."""
 
 MAX_CYCLE = 50
-RUNGS = ("DIIS", "level shift 0.3 Eh and damping", "second order")
+PREVIOUS = "previous geometry"
+"""Name of the guess where the density of a similar geometry is given."""
+
+SMEARING = 0.01
+"""Width of fractional occupations around the Fermi level / Eh."""
+
+RUNGS = (
+    "DIIS",
+    "level shift 0.3 Eh and damping",
+    f"occupations smeared by {SMEARING} Eh, then DIIS",
+    "second order",
+)
 """What is tried in turn when a stage does not converge."""
+
+STABILITY_TOL = 1e-3
+"""Accuracy of the lowest eigenvalue of the stability analysis / Eh: its sign is what matters."""
+
+STABLE_TOL = 1e-5
+"""Another solution found by stability analysis counts if it is lower by more than this / Eh."""
 
 
 @dataclass
@@ -170,7 +188,7 @@ def _solve(
 ) -> dict[str, Any]:
     """Converge a mean field stage by stage; return the guess, a line per stage, and the number of cycles."""
     started = time.perf_counter()
-    guess = "previous geometry"
+    guess = PREVIOUS
     if checkpoint is not None:
         mf.callback = checkpoint
         if (kept := checkpoint.density()) is not None:
@@ -185,6 +203,10 @@ def _solve(
             mf.grids.level = stage_grid
             mf.grids.reset()
         density, n, lines = _converge(mf, density, conv_tol, label, cluster)
+        cycles += n
+        stages += lines
+    if cluster.multiplicity > 1 and guess != PREVIOUS:
+        n, lines = _stabilise(mf, level.conv_tol, cluster)
         cycles += n
         stages += lines
     return {"guess": guess, "stages": stages, "cycles": cycles}
@@ -222,7 +244,8 @@ def _converge(
         cycles += n
         outcome = "" if mf.converged else ", not converged"
         lines.append(
-            f"{label}, {rung}: {n} cycles to {conv_tol:g} Eh{outcome}, {time.perf_counter() - started:.1f} s"
+            f"{label}, {rung}: {n} cycles to {conv_tol:g} Eh{outcome}, E = {mf.e_tot:.6f} Eh, "
+            f"{time.perf_counter() - started:.1f} s"
         )
         density = mf.make_rdm1()
         if mf.converged:
@@ -241,9 +264,32 @@ def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
     mf.damp = 0.3 if shifted else 0.0
     mf.conv_tol = conv_tol
     mf.max_cycle = MAX_CYCLE
-    solver = mf.newton() if rung == RUNGS[2] else mf
+    cycles = 0
+    if rung == RUNGS[2]:
+        smeared = smearing(mf, sigma=SMEARING, method="fermi")
+        smeared.kernel(dm0=density)
+        density, cycles = smeared.make_rdm1(), int(smeared.cycles)
+    solver = mf.newton() if rung == RUNGS[3] else mf
     solver.kernel(dm0=density)
     if solver is not mf:
         for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
             setattr(mf, name, getattr(solver, name))
-    return int(getattr(solver, "cycles", 0) or 0)
+    return cycles + int(getattr(solver, "cycles", 0) or 0)
+
+
+def _stabilise(mf: Any, conv_tol: float, cluster: Cluster) -> tuple[int, list[str]]:
+    """Follow an open shell to a solution that no rotation of its orbitals lowers.
+
+    Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals, spins as they are.
+    """
+    started, energy = time.perf_counter(), mf.e_tot
+    orbitals, _, is_stable, _ = mf.stability(verbose=0, return_status=True, nroots=1, tol=STABILITY_TOL)
+    if is_stable:
+        return 0, [f"stability: stable, {time.perf_counter() - started:.1f} s"]
+    state = {name: getattr(mf, name) for name in ORBITALS}
+    _, n, lines = _converge(mf, mf.make_rdm1(orbitals, mf.mo_occ), conv_tol, "lower solution", cluster)
+    if mf.e_tot > energy - STABLE_TOL:
+        for name, value in state.items():
+            setattr(mf, name, value)
+        return n, [*lines, "stability: no lower solution found"]
+    return n, [*lines, f"stability: lower by {energy - mf.e_tot:.6f} Eh"]
