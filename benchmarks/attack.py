@@ -22,7 +22,10 @@ DESCENTS = (("gfn2-xtb", 1), ("gfn1-xtb", 0))
 
 DISTANCES = (2.6, 2.2)
 REFERENCE = PySCF(xc="pbe", basis="def2-svp", dispersion="d3bj", grid=1)
-LEVELS: tuple[Level, ...] = (parse_level("gfn1-xtb"), parse_level("gfn2-xtb"), REFERENCE)
+LEVELS: tuple[Level, ...] = (
+    *(parse_level(text) for text in ("gfn1-xtb", "gfn2-xtb", "gfn2-xtb+pairs")),
+    REFERENCE,
+)
 
 
 def approaching(level: Level, start: Cluster) -> Iterator[Cluster]:
