@@ -1,9 +1,9 @@
 """Fit the pair potentials of the level ``gfn2-xtb+pairs`` and print how good they are.
 
 Labels come first (small pieces, moved by GFN2-xTB, forces and energies of PBE-D3(BJ)/def2-SVP); stopped and
-called again they go on. Those of the shipped potentials are kept beside this file. Errors after the correction
-are those on families of pieces that the fit did not see. GFN1-xTB is treated in the same way beside it, to see
-which of the two is the better ground to build on.
+called again they go on. Those of the shipped potentials are kept beside this file. Errors after the
+correction are those on families of pieces that the fit did not see. GFN1-xTB is treated in the same way, to
+see which of the two is the better ground to build on.
 
     mkdir -p runs/pairs && tar -xzf benchmarks/data/pbe-pairs-labels.tar.gz -C runs/pairs    # saves an hour
     python benchmarks/pair_correction.py inputs/train_pairs_pbe.yaml runs/pairs
