@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from mscflow.analysis.spectra import read_spectrum
 from mscflow.builder import CATALOGUE, build, ligand_template
 from mscflow.chemistry import parse_ion, suggest
 from mscflow.cluster import Cluster
@@ -254,12 +255,15 @@ class ExciteSection(Section):
         ``tda``, ``tddft``, or for large clusters ``tda-ris``, ``tddft-ris``.
     fwhm
         Width of the Gaussians of the spectrum / eV.
+    experiment
+        File of a measured spectrum (wavelength / nm, absorbance), beside the campaign file.
     """
 
     level: DftText = "pbe/def2-svp"
     nstates: int = Field(default=10, ge=1)
     method: Method = "tda"
     fwhm: float = Field(default=0.2, gt=0)
+    experiment: str | None = None
 
 
 class Campaign(Section):
@@ -306,8 +310,8 @@ class Campaign(Section):
         levels = {s.level for s in sections if s is not None and s.level is not None}
         return [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
 
-    def flow(self, cluster: Cluster) -> Flow:
-        """Return the jobflow Flow of the campaign for its start structure."""
+    def flow(self, cluster: Cluster, base: Path = Path()) -> Flow:
+        """Return the jobflow Flow of the campaign for its start structure; paths are relative to `base`."""
         from mscflow.flows import CampaignMaker
         from mscflow.jobs import (
             ExchangeMaker,
@@ -347,7 +351,11 @@ class Campaign(Section):
             if self.reactions
             else None
         )
-        excite = ExciteMaker(**self.excite.model_dump(exclude={"fwhm"})) if self.excite else None
+        excite = None
+        if self.excite:
+            measured = read_spectrum(base / self.excite.experiment) if self.excite.experiment else None
+            settings = self.excite.model_dump(include={"level", "nstates", "method"})
+            excite = ExciteMaker(**settings, measured=measured)
         return CampaignMaker(
             self.name,
             relax,

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobflow import Flow, Job, Maker, OnMissing, Response, job
 
+from mscflow.analysis.spectra import MeasuredSpectrum
 from mscflow.cluster import Cluster
 from mscflow.levels import Level, parse_level
 from mscflow.levels.hessian import HessianMethod
@@ -109,6 +110,7 @@ class ExciteMaker(Maker):
     level: str | Level = "pbe/def2-svp"
     nstates: int = 10
     method: Method = "tda"
+    measured: MeasuredSpectrum | None = None
 
     def estimate_s(self, cluster: Cluster) -> float:
         """Return the rough wall time / s."""
@@ -120,7 +122,7 @@ class ExciteMaker(Maker):
         """Return the `Excitations` of a cluster; run again in the same directory, it goes on."""
         level = parse_level(self.level)
         with kept_state("excite", cluster, level) as path:
-            return excite(cluster, level, self.nstates, self.method, state_file=path)
+            return excite(cluster, level, self.nstates, self.method, state_file=path, measured=self.measured)
 
 
 @dataclass

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import units
+from pydantic import BaseModel, ConfigDict
 
 from mscflow.errors import InputError
 
@@ -23,6 +26,13 @@ EV_PER_CM = EV_NM / 1e7
 STRENGTH_PER_AREA = 4.319e-9
 """Oscillator strength per integrated molar absorption ∫ε dν̃, ε / L mol⁻¹ cm⁻¹, ν̃ / cm⁻¹ (R. S. Mulliken,
 J. Chem. Phys. 1939, 7, 14)."""
+
+
+PROMINENCE = 0.03
+"""How far a maximum stands out, in units of the highest absorption."""
+
+SMALLEST_SPECTRUM = 10
+"""Number of points below which a file is no spectrum."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,101 @@ class Spectrum:
         import pandas as pd
 
         return pd.DataFrame({"wavelength_nm": self.wavelengths, "epsilon": self.epsilon})
+
+
+class MeasuredSpectrum(BaseModel):
+    """An absorption spectrum from a file.
+
+    Attributes
+    ----------
+    source
+        Name of the file.
+    wavelengths
+        Wavelengths / nm, ascending.
+    absorbance
+        Absorbance, in any unit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    wavelengths: tuple[float, ...]
+    absorbance: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Lowest-energy maxima of a computed and a measured spectrum.
+
+    Parameters
+    ----------
+    computed_nm, measured_nm
+        Their wavelengths / nm.
+    """
+
+    computed_nm: float
+    measured_nm: float
+
+    @property
+    def error_ev(self) -> float:
+        """Computed minus measured excitation energy / eV."""
+        return EV_NM / self.computed_nm - EV_NM / self.measured_nm
+
+
+def compare(computed: Spectrum, measured: MeasuredSpectrum) -> Comparison:
+    """Compare the maxima of lowest energy."""
+    return Comparison(
+        first_maximum(computed.wavelengths, computed.epsilon),
+        first_maximum(measured.wavelengths, measured.absorbance),
+    )
+
+
+def first_maximum(
+    wavelengths: Sequence[float] | np.ndarray, absorption: Sequence[float] | np.ndarray
+) -> float:
+    """Return the wavelength / nm of the maximum of lowest energy, the highest point where there is none.
+
+    A maximum stands out by `PROMINENCE` of the highest absorption.
+    """
+    from scipy.signal import find_peaks
+
+    heights = np.asarray(absorption)
+    peaks, _ = find_peaks(heights, prominence=PROMINENCE * np.ptp(heights))
+    return float(np.asarray(wavelengths)[peaks[-1] if len(peaks) else int(heights.argmax())])
+
+
+def read_spectrum(path: str | Path) -> MeasuredSpectrum:
+    """Read wavelength / nm and absorbance from the first two columns of a text file.
+
+    Columns are separated by commas, semicolons, tabs or blanks; lines that do not begin with two numbers
+    (headers, comments) are left out.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or holds fewer than ten points or a wavelength that is not positive.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    points = {}
+    for line in path.read_text(errors="replace").splitlines():
+        words = re.split(r"[,;\s]+", line.strip())
+        try:
+            wavelength, absorbance = float(words[0]), float(words[1])
+        except (ValueError, IndexError):
+            continue
+        if np.isfinite(wavelength) and np.isfinite(absorbance):
+            points[wavelength] = absorbance
+    if len(points) < SMALLEST_SPECTRUM or min(points) <= 0:
+        raise InputError(
+            f"{path}: a spectrum is lines of wavelength / nm and absorbance, at least {SMALLEST_SPECTRUM}; "
+            f"{len(points)} were found"
+        )
+    ordered = sorted(points)
+    return MeasuredSpectrum(
+        source=path.name, wavelengths=tuple(ordered), absorbance=tuple(points[w] for w in ordered)
+    )
 
 
 def absorption_spectrum(

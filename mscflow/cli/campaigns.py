@@ -54,7 +54,7 @@ def run(
     settings = load_campaign(campaign)
     cluster = settings.cluster(campaign.parent)
     warn(settings.require(cluster))
-    flow = settings.flow(cluster)
+    flow = settings.flow(cluster, campaign.parent)
     if dry_run:
         rows = [
             {"job": job.name, "estimated time / s": float(job.metadata.get("estimate_s", 0.0))}

@@ -243,12 +243,19 @@ def excite(
     level: Annotated[str, typer.Option(help="DFT level.")] = "pbe/def2-svp",
     nstates: Annotated[int, typer.Option(help="Number of singlet states.")] = 10,
     method: Annotated[str, typer.Option(help="tda, tddft, tda-ris or tddft-ris.")] = "tda",
+    cubes: Annotated[
+        Path | None, typer.Option(help="Directory for cube files of hole and electron of each state.")
+    ] = None,
+    experiment: Annotated[
+        Path | None, typer.Option(help="Measured spectrum: wavelength / nm and absorbance, in two columns.")
+    ] = None,
     memory: Memory = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     as_json: Json = False,
 ) -> None:
     """Compute vertical singlet excitations."""
+    from mscflow.analysis.spectra import compare, read_spectrum
     from mscflow.tasks.excite import excite as excite_cluster
     from mscflow.tasks.refine import require_dft
 
@@ -256,11 +263,21 @@ def excite(
     chosen = cast("Method", method)  # checked by the task
     cluster, theory = _read(file, charge, multiplicity), require_dft(level)
     typer.echo(theory.estimate(cluster), err=True)
-    result = excite_cluster(cluster, theory, nstates=nstates, method=chosen)
+    measured = None if experiment is None else read_spectrum(experiment)
+    result = excite_cluster(cluster, theory, nstates, chosen, cubes=cubes, measured=measured)
     _report(result, None, as_json)
     if not as_json:
-        rows = [state.model_dump() for state in result.states]
+        rows = [
+            {**state.model_dump(exclude={"transfer"}), "hole → electron": state.character}
+            for state in result.states
+        ]
         show_table(f"{result.method} (energy / eV, wavelength / nm)", rows)
+        if measured is not None:
+            first = compare(result.spectrum(), measured)
+            typer.echo(
+                f"first maximum: computed {first.computed_nm:.0f} nm, measured {first.measured_nm:.0f} nm, "
+                f"{first.error_ev:+.2f} eV"
+            )
 
 
 def exchange(

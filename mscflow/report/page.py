@@ -14,6 +14,7 @@ from typing import Any
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
+from mscflow.analysis.spectra import compare
 from mscflow.cluster import Cluster
 from mscflow.report import plots, tables
 from mscflow.report.methods import bibtex, methods_paragraph
@@ -118,6 +119,12 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
         first = results.excitations.states[0]
         value = f"{first.energy:.2f} eV, {first.wavelength:.0f} nm, f = {first.oscillator_strength:.3f}"
         rows.append(("Lowest singlet excitation", value, results.excitations.level_text))
+        if results.excitations.measured is not None:
+            peaks = compare(results.excitations.spectrum(results.fwhm), results.excitations.measured)
+            value = (
+                f"{peaks.computed_nm:.0f} nm, measured {peaks.measured_nm:.0f} nm ({peaks.error_ev:+.2f} eV)"
+            )
+            rows.append(("First absorption maximum", value, results.excitations.level_text))
     return rows
 
 

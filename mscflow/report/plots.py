@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mscflow.analysis.spectra import absorption_spectrum, broadened
+from mscflow.analysis.spectra import broadened
 from mscflow.reactions.energies import ReactionEnergies
 from mscflow.report.results import CampaignResults
 
@@ -169,11 +169,7 @@ def spectrum_plot(results: CampaignResults) -> Figure | None:
     if excitations is None or not excitations.states:
         return None
     states = excitations.states
-    spectrum = absorption_spectrum(
-        [state.energy for state in states],
-        [state.oscillator_strength for state in states],
-        fwhm_ev=results.fwhm,
-    )
+    spectrum = excitations.spectrum(results.fwhm)
     curve = {
         "type": "scatter",
         "name": f"Gaussians, {results.fwhm} eV full width at half maximum",
@@ -199,7 +195,20 @@ def spectrum_plot(results: CampaignResults) -> Figure | None:
         "rangemode": "tozero",
         "showgrid": False,
     }
+    curves: list[dict] = [curve, sticks]
+    if excitations.measured is not None:
+        measured = excitations.measured
+        scale = max(spectrum.epsilon) / max(measured.absorbance)
+        curves.append(
+            {
+                "type": "scatter",
+                "name": f"measured ({measured.source}), scaled",
+                "x": list(measured.wavelengths),
+                "y": [scale * value for value in measured.absorbance],
+                "line": {"color": GREEN, "dash": "dash"},
+            }
+        )
     margin = {"l": 80, "r": 70, "t": 20, "b": 55}
-    figure = _figure([curve, sticks], "wavelength / nm", "ε / L mol⁻¹ cm⁻¹", yaxis2=second, margin=margin)
+    figure = _figure(curves, "wavelength / nm", "ε / L mol⁻¹ cm⁻¹", yaxis2=second, margin=margin)
     figure["layout"]["yaxis"]["rangemode"] = "tozero"
     return figure

@@ -235,10 +235,24 @@ def states_table(results: CampaignResults) -> Table | None:
     if excitations is None:
         return None
     rows = [
-        (f"S{n}", f"{s.energy:.3f}", f"{s.wavelength:.1f}", f"{s.oscillator_strength:.4f}", s.transition)
+        (
+            f"S{n}",
+            f"{s.energy:.3f}",
+            f"{s.wavelength:.1f}",
+            f"{s.oscillator_strength:.4f}",
+            s.transition,
+            s.character or "–",
+        )
         for n, s in enumerate(excitations.states, start=1)
     ]
-    columns = ("state", "energy / eV", "wavelength / nm", "oscillator strength", "dominant transition")
+    columns = (
+        "state",
+        "energy / eV",
+        "wavelength / nm",
+        "oscillator strength",
+        "dominant transition",
+        "hole → electron",
+    )
     return Table("states", f"Singlet excitations at {excitations.level_text}", columns, rows)
 
 

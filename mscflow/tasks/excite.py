@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from ase.units import Hartree
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from mscflow.analysis.spectra import EV_NM
+from mscflow.analysis.spectra import EV_NM, MeasuredSpectrum, Spectrum, absorption_spectrum
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import Level
 from mscflow.tasks.document import TaskDocument, input_hash
+from mscflow.tasks.electronic import PARTS
 from mscflow.tasks.refine import ScfRecord, record, require_dft
+from mscflow.topology import topology
+
+if TYPE_CHECKING:
+    from mscflow.levels.transitions import Transitions
 
 RESPONSE_GRID = 1
 """Finest integration grid for excitations. Measured on In(O2CH)3, five states, PBE/def2-SVP: grid level 1
@@ -24,6 +29,9 @@ differs from level 3 by less than 1 meV in energy and 3e-5 in oscillator strengt
 
 CONV_TOL = 1e-4
 """Threshold of the eigensolver. Measured on In(O2CH)3: 1e-3 differs from 1e-5 by 4e-6 eV."""
+
+SMALLEST_SHARE = 0.1
+"""Smaller shares are not named in the character of a state."""
 
 SPARE_STATES = 6
 """States solved for beyond those asked for where that costs little: of degenerate ones PySCF's solver can
@@ -46,6 +54,10 @@ class State(BaseModel):
         Oscillator strength, length gauge.
     transition
         Dominant orbital pair, e.g. ``HOMO-1 → LUMO (0.87)``.
+    transfer
+        For each part of the cluster in which the hole is (core, surface, ligand), the shares of the parts in
+        which the electron is; they add up to 1. ``transfer["core"]["ligand"]`` is the character of charge
+        transfer from core to ligands.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -54,6 +66,14 @@ class State(BaseModel):
     wavelength: float
     oscillator_strength: float
     transition: str
+    transfer: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+    @property
+    def character(self) -> str:
+        """Where the electron goes, largest shares first, e.g. ``core → ligand 0.62, core → core 0.21``."""
+        shares = {f"{h} → {e}": share for h, row in self.transfer.items() for e, share in row.items()}
+        largest = sorted(shares.items(), key=lambda item: -item[1])
+        return ", ".join(f"{name} {share:.2f}" for name, share in largest if share >= SMALLEST_SHARE)
 
 
 class Excitations(TaskDocument):
@@ -69,12 +89,20 @@ class Excitations(TaskDocument):
         Whether all states converged.
     scf
         What the ground state needed.
+    measured
+        An absorption spectrum to compare with, if there is one.
     """
 
     states: list[State]
     method: str
     converged: bool
     scf: ScfRecord
+    measured: MeasuredSpectrum | None = None
+
+    def spectrum(self, fwhm_ev: float = 0.2) -> Spectrum:
+        """Return the states as a sum of Gaussians of a full width at half maximum / eV."""
+        energies = [state.energy for state in self.states]
+        return absorption_spectrum(energies, [state.oscillator_strength for state in self.states], fwhm_ev)
 
 
 def excite(
@@ -83,6 +111,8 @@ def excite(
     nstates: int = 10,
     method: Method = "tda",
     state_file: str | Path | None = None,
+    cubes: str | Path | None = None,
+    measured: MeasuredSpectrum | None = None,
 ) -> Excitations:
     """Compute the lowest vertical singlet excitations.
 
@@ -105,6 +135,11 @@ def excite(
         Where the density of the ground state is kept, and beside it (``.response``) what the eigensolver has
         done so far, to go on there if the task is repeated.
 
+    cubes
+        Directory for cube files of hole and electron of each state (dominant natural transition orbitals).
+    measured
+        An absorption spectrum to keep beside the computed one; see `mscflow.analysis.spectra.read_spectrum`.
+
     Returns
     -------
     Excitations
@@ -122,6 +157,7 @@ def excite(
     """
     from mscflow.levels.response_checkpoint import forget_products, keep_products
     from mscflow.levels.scf import ground_state
+    from mscflow.levels.transitions import Transitions
 
     level = require_dft(level)
     if level.is_periodic:
@@ -153,6 +189,11 @@ def excite(
     if not level.is_hybrid:
         warnings.append(f"{level.xc.upper()} is a pure functional: charge-transfer states come out too low")
     solved = zip(solver.e, solver.oscillator_strength(), solver.xy, strict=True)
+    transitions = Transitions(ground.mf)
+    part_of = [PARTS[role] for role in topology(cluster).roles]
+    if cubes is not None:
+        named = {f"S{n}": xy[0] for n, xy in enumerate(solver.xy[:nstates], start=1)}
+        transitions.write_cubes(named, Path(cubes))
     return Excitations(
         input_hash=input_hash("excite", cluster, level, nstates=nstates, method=method),
         cluster=cluster,
@@ -160,12 +201,13 @@ def excite(
         level_text=level.text,
         level_description=level.description,
         states=[
-            _state(float(energy) * Hartree, float(strength), amplitudes[0])
+            _state(float(energy) * Hartree, float(strength), amplitudes[0], transitions, part_of)
             for energy, strength, amplitudes in islice(solved, nstates)
         ],
         method=_described(method, nstates, grid),
         converged=converged,
         scf=record(ground),
+        measured=measured,
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
@@ -192,7 +234,9 @@ def _solver(mf: Any, method: Method) -> Any:
     return mf.TDA() if method == "tda" else mf.TDDFT()
 
 
-def _state(energy: float, strength: float, amplitudes: Any) -> State:
+def _state(
+    energy: float, strength: float, amplitudes: Any, transitions: Transitions, part_of: list[str]
+) -> State:
     """Return a state; its amplitudes (occupied × virtual, orbital order) have the norm 1/2."""
     weights = 2 * np.asarray(amplitudes) ** 2
     occupied, virtual = np.unravel_index(int(weights.argmax()), weights.shape)
@@ -203,4 +247,8 @@ def _state(energy: float, strength: float, amplitudes: Any) -> State:
         wavelength=EV_NM / energy,
         oscillator_strength=strength,
         transition=f"{names[0]} → {names[1]} ({weights.max():.2f})",
+        transfer={
+            hole: {electron: round(share, 4) for electron, share in shares.items()}
+            for hole, shares in transitions.shares(np.asarray(amplitudes), part_of).items()
+        },
     )

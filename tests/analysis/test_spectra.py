@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from mscflow.analysis.spectra import EV_NM, EV_PER_CM, absorption_spectrum
+from mscflow.analysis.spectra import (
+    EV_NM,
+    EV_PER_CM,
+    absorption_spectrum,
+    compare,
+    first_maximum,
+    read_spectrum,
+)
 from mscflow.errors import InputError
 
 
@@ -35,3 +42,27 @@ def test_known_conversions():
 def test_bad_input(energies, strengths, width):
     with pytest.raises(InputError, match="positive"):
         absorption_spectrum(energies, strengths, fwhm_ev=width)
+
+
+def test_a_measured_spectrum_is_read_and_compared(tmp_path):
+    wavelengths = np.arange(300.0, 500.0, 1.0)
+    file = tmp_path / "measured.csv"
+    peaks = np.exp(-(((wavelengths - 386) / 8) ** 2)) + 3 * np.exp(-(((wavelengths - 330) / 20) ** 2))
+    rows = [f"{w};{a:.5f}" for w, a in zip(wavelengths[::-1], peaks[::-1], strict=True)]
+    file.write_text("Wavelength (nm);Absorbance\n" + "\n".join(rows) + "\nsaved on Monday\n")
+    measured = read_spectrum(file)
+    assert measured.wavelengths[0] == 300
+    assert len(measured.wavelengths) == len(wavelengths)
+    assert first_maximum(measured.wavelengths, measured.absorbance) == pytest.approx(386, abs=1)
+    computed = absorption_spectrum([3.0, 4.0], [0.1, 1.0])
+    found = compare(computed, measured)
+    assert found.computed_nm == pytest.approx(413, abs=2)
+    assert found.error_ev == pytest.approx(3.0 - 1239.84 / 386, abs=0.02)
+
+
+@pytest.mark.parametrize("text", ["", "no numbers\n", "400 0.1\n410 0.2\n"])
+def test_a_file_without_a_spectrum_is_refused(text, tmp_path):
+    file = tmp_path / "measured.txt"
+    file.write_text(text)
+    with pytest.raises(InputError, match=r"measured.txt: a spectrum is lines of wavelength"):
+        read_spectrum(file)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import re
 
+import numpy as np
 import pytest
 
+from mscflow.analysis.spectra import MeasuredSpectrum
 from mscflow.builder import precursor
 from mscflow.levels import PySCF
 from mscflow.report import CampaignResults, write_report
@@ -114,3 +116,16 @@ def test_charges_bond_orders_and_states_of_a_refinement():
     page = render(results)
     assert 'data-plot="density-of-states"' in page
     assert "Mayer bond orders" in page
+
+
+def test_a_measured_spectrum_lies_over_the_computed_one(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    first = results.excitations.states[0].wavelength
+    wavelengths = np.linspace(first - 60, first + 60, 121)
+    absorbance = np.exp(-(((wavelengths - first - 7) / 10) ** 2))
+    measured = MeasuredSpectrum(source="lab.csv", wavelengths=wavelengths, absorbance=absorbance)
+    results.excitations = results.excitations.model_copy(update={"measured": measured})
+    page = render(results)
+    assert "First absorption maximum" in page
+    assert f"measured {first + 7:.0f} nm" in page
+    assert "measured (lab.csv), scaled" in page

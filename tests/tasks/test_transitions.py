@@ -1,0 +1,47 @@
+"""Holes and electrons of excited states."""
+
+import numpy as np
+import pytest
+
+from mscflow.builder.fragments import fragment
+from mscflow.levels import PySCF
+from mscflow.levels.scf import ground_state
+from mscflow.levels.transitions import Transitions
+from mscflow.tasks.excite import excite
+
+LEVEL = PySCF(grid=0)
+ZINC = fragment("Zn", "chloride", {"ammonia": 1})
+
+
+def test_the_character_of_states_adds_up_and_cubes_hold_one_electron(tmp_path):
+    result = excite(ZINC, LEVEL, nstates=2, cubes=tmp_path)
+    for state in result.states:
+        assert sum(sum(row.values()) for row in state.transfer.values()) == pytest.approx(1, abs=1e-3)
+        hole = sum(state.transfer["ligand"].values())
+        assert hole > 0.8  # chloride lone pairs
+        assert state.character.startswith("ligand → ")
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["S1-electron.cube", "S1-hole.cube", "S2-electron.cube", "S2-hole.cube"]
+    lines = (tmp_path / "S1-hole.cube").read_text().splitlines()
+    n_atoms = int(lines[2].split()[0])
+    steps = [float(lines[3 + axis].split()[1 + axis]) for axis in range(3)]
+    values = np.array(" ".join(lines[6 + n_atoms :]).split(), dtype=float)
+    assert (values**2).sum() * np.prod(steps) == pytest.approx(1, abs=0.1)
+
+
+def test_shares_of_one_orbital_pair_are_products_and_its_natural_orbitals_the_pair():
+    mf = ground_state(ZINC, LEVEL).mf
+    n_occupied = int((mf.mo_occ > 0).sum())
+    amplitudes = np.zeros((n_occupied, mf.mol.nao - n_occupied))
+    amplitudes[n_occupied - 1, 0] = 0.3
+    transitions = Transitions(mf)
+    part_of = ["metal" if symbol == "Zn" else "rest" for symbol in ZINC.symbols]
+    shares = transitions.shares(amplitudes, part_of)
+    holes = {part: sum(row.values()) for part, row in shares.items()}
+    electrons = {part: sum(row[part] for row in shares.values()) for part in shares}
+    for hole in shares:
+        for electron in shares:
+            assert shares[hole][electron] == pytest.approx(holes[hole] * electrons[electron])
+    weight, hole, _ = transitions.natural_orbitals(amplitudes)
+    assert weight == pytest.approx(1)
+    np.testing.assert_allclose(np.abs(hole), np.abs(mf.mo_coeff[:, n_occupied - 1]), atol=1e-10)
