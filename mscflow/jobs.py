@@ -76,6 +76,7 @@ class RefineMaker(Maker):
     level: str | Level = "pbe-d3bj/def2-svp"
     n_steps: int = 0
     fmax: float = 0.05
+    hessian: str | Level | None = "mace:msc-small"
 
     def estimate_s(self, cluster: Cluster) -> float:
         """Return the rough wall time / s."""
@@ -86,7 +87,7 @@ class RefineMaker(Maker):
         """Return the `Refinement` of a cluster; run again in the same directory, it goes on."""
         level = parse_level(self.level)
         with kept_state("refine", cluster, level) as path:
-            return refine(cluster, level, n_steps=self.n_steps, fmax=self.fmax, state_file=path)
+            return refine(cluster, level, self.n_steps, self.fmax, state_file=path, hessian=self.hessian)
 
 
 @dataclass

@@ -31,6 +31,10 @@ class PySCFCalculator(Calculator):
 
     Attributes
     ----------
+    conv_tol
+        Threshold of the SCF / Eh of the geometries to come, where it is not the level's.
+    is_loose
+        Whether the last geometry was computed with such a threshold.
     states
         Ground states so far, without their PySCF objects but for the last.
     """
@@ -45,7 +49,15 @@ class PySCFCalculator(Calculator):
         self.level = level
         self.density = density
         self.keep = keep
+        self.conv_tol: float | None = None
+        self.is_loose = False
+        self._again = False
         self.states: list[GroundState] = []
+
+    def forget(self) -> None:
+        """Compute the last geometry again when it is asked for next, from its density."""
+        self.results.clear()
+        self._again = True
 
     def calculate(
         self,
@@ -57,13 +69,15 @@ class PySCFCalculator(Calculator):
         from mscflow.levels.scf import forces, ground_state
 
         super().calculate(atoms, properties, system_changes)
-        if not self.states or system_changes:
+        if not self.states or system_changes or self._again:
+            self._again = False
             density = self.states[-1].density if self.states else self.density
             cluster = self.cluster.replace(positions=self.atoms.positions)
-            state = ground_state(cluster, self.level, density=density, keep=self.keep)
+            state = ground_state(cluster, self.level, density, keep=self.keep, conv_tol=self.conv_tol)
             if self.states:
                 self.states[-1].mf = None  # orbitals and integrals of the geometry before
             self.states.append(state)
+            self.is_loose = self.conv_tol is not None
         self.results["energy"] = self.states[-1].energy
         if "forces" in (properties or ()) and "forces" not in self.results:
             self.results["forces"] = np.asarray(forces(self.states[-1]))

@@ -149,6 +149,7 @@ def ground_state(
     density: np.ndarray | None = None,
     grid: int | None = None,
     keep: Path | None = None,
+    conv_tol: float | None = None,
 ) -> GroundState:
     """Return the converged ground state of a cluster.
 
@@ -162,6 +163,8 @@ def ground_state(
         Grid level instead of the level's.
     keep
         File in which the density is kept; where it holds one of this calculation, it begins there.
+    conv_tol
+        Threshold / Eh instead of the level's.
 
     Raises
     ------
@@ -169,10 +172,12 @@ def ground_state(
         If no rung of the ladder converges.
     """
     mf = mean_field(cluster, level, grid)
-    checkpoint = None if keep is None else ScfCheckpoint(keep, f"{cluster.hash} {level.hash} {grid}")
+    conv_tol = conv_tol or level.conv_tol
+    fingerprint = f"{cluster.hash} {level.hash} {grid} {conv_tol}"
+    checkpoint = None if keep is None else ScfCheckpoint(keep, fingerprint)
     facts = None if checkpoint is None else checkpoint.restore(mf)
     if facts is None:
-        facts = _solve(mf, cluster, level, density, checkpoint)
+        facts = _solve(mf, cluster, level, density, checkpoint, conv_tol)
         if checkpoint is not None:
             checkpoint.finish(mf, facts)
     energy_d3, forces_d3 = dispersion(cluster, level)
@@ -184,7 +189,12 @@ def ground_state(
 
 
 def _solve(
-    mf: Any, cluster: Cluster, level: PySCF, density: np.ndarray | None, checkpoint: ScfCheckpoint | None
+    mf: Any,
+    cluster: Cluster,
+    level: PySCF,
+    density: np.ndarray | None,
+    checkpoint: ScfCheckpoint | None,
+    conv_tol: float,
 ) -> dict[str, Any]:
     """Converge a mean field stage by stage; return the guess, a line per stage, and the number of cycles."""
     started = time.perf_counter()
@@ -198,15 +208,15 @@ def _solve(
     stages = [f"guess: {guess}, {time.perf_counter() - started:.1f} s"]
     density = density if cluster.multiplicity > 1 else density.sum(axis=0)
     cycles = 0
-    for label, stage_grid, conv_tol in _stages(level, mf):
+    for label, stage_grid, stage_tol in _stages(level, mf, conv_tol):
         if stage_grid is not None:
             mf.grids.level = stage_grid
             mf.grids.reset()
-        density, n, lines = _converge(mf, density, conv_tol, label, cluster)
+        density, n, lines = _converge(mf, density, stage_tol, label, cluster)
         cycles += n
         stages += lines
     if cluster.multiplicity > 1 and guess != PREVIOUS:
-        n, lines = _stabilise(mf, level.conv_tol, cluster)
+        n, lines = _stabilise(mf, conv_tol, cluster)
         cycles += n
         stages += lines
     return {"guess": guess, "stages": stages, "cycles": cycles}
@@ -223,13 +233,13 @@ def forces(state: GroundState) -> np.ndarray:
     return -found * Hartree / Bohr + state.dispersion_forces
 
 
-def _stages(level: PySCF, mf: Any) -> list[tuple[str, int | None, float]]:
+def _stages(level: PySCF, mf: Any, conv_tol: float) -> list[tuple[str, int | None, float]]:
     """Return label, grid level and threshold / Eh of each stage."""
     if level.is_periodic:
-        return [(f"multigrid, {level.ke_cutoff:g} Eh", None, level.conv_tol)]
+        return [(f"multigrid, {level.ke_cutoff:g} Eh", None, conv_tol)]
     final = mf.grids.level
     coarse = [(f"grid {COARSE_GRID}", COARSE_GRID, COARSE_CONV_TOL)] if final > COARSE_GRID else []
-    return [*coarse, (f"grid {final}", final, level.conv_tol)]
+    return [*coarse, (f"grid {final}", final, conv_tol)]
 
 
 def _converge(

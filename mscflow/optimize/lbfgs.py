@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.sparse.linalg import SuperLU, splu
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.sparse.linalg import splu
 
 from mscflow.errors import CalculationError
 from mscflow.optimize.model_hessian import model_hessian
 from mscflow.optimize.surface import Surface
+
+Curvature: TypeAlias = Callable[[np.ndarray], Any]
+Solve: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 MEMORY = 60
 """Steps remembered."""
@@ -190,13 +194,19 @@ class Steps:
         Atomic numbers, shape (n_atoms,).
     fixed
         Indices of atoms that do not move.
+    curvature
+        Makes the model Hessian M from coordinates: positive definite, sparse or dense; see
+        `mscflow.optimize.model_hessian`, the default.
     """
 
-    def __init__(self, numbers: np.ndarray, fixed: Sequence[int] = ()) -> None:
+    def __init__(
+        self, numbers: np.ndarray, fixed: Sequence[int] = (), curvature: Curvature | None = None
+    ) -> None:
         self.numbers = numbers
+        self.curvature = curvature or (lambda positions: model_hessian(positions, numbers))
         self.free = np.setdiff1d(np.arange(len(numbers)), np.asarray(fixed, dtype=int))
         self._coordinates = (3 * self.free[:, None] + np.arange(3)).ravel()
-        self._factor: tuple[np.ndarray, SuperLU] | None = None
+        self._solver: tuple[np.ndarray, Solve] | None = None
 
     def begin(self, positions: np.ndarray, energy: float, forces: np.ndarray) -> State:
         """Return the state at positions whose energy / eV and forces / eV/Å are known."""
@@ -259,14 +269,12 @@ class Steps:
 
     def _solve(self, state: State, vectors: np.ndarray) -> np.ndarray:
         """Return M⁻¹ times vectors; the factors of M are kept as long as the state uses the same M."""
-        if self._factor is None or self._factor[0] is not state.modelled_at:
-            hessian = model_hessian(state.modelled_at, self.numbers)
+        if self._solver is None or self._solver[0] is not state.modelled_at:
+            hessian = self.curvature(state.modelled_at)
             if len(self.free) < len(self.numbers):
-                hessian = hessian[self._coordinates][:, self._coordinates].tocsc()
-            options = {"SymmetricMode": True}
-            factor = splu(hessian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-            self._factor = state.modelled_at, factor
-        return self._factor[1].solve(vectors)
+                hessian = hessian[self._coordinates][:, self._coordinates]
+            self._solver = state.modelled_at, _factored(hessian)
+        return self._solver[1](vectors)
 
     def _free(self, vectors: np.ndarray) -> np.ndarray:
         return vectors[self.free].ravel()
@@ -279,12 +287,18 @@ class Minimiser(Steps):
     ----------
     surface
         Energy and forces.
-    numbers, fixed
+    numbers, fixed, curvature
         See `Steps`.
     """
 
-    def __init__(self, surface: Surface, numbers: np.ndarray, fixed: Sequence[int] = ()) -> None:
-        super().__init__(numbers, fixed)
+    def __init__(
+        self,
+        surface: Surface,
+        numbers: np.ndarray,
+        fixed: Sequence[int] = (),
+        curvature: Curvature | None = None,
+    ) -> None:
+        super().__init__(numbers, fixed, curvature)
         self.surface = surface
 
     def start(self, positions: np.ndarray) -> State:
@@ -304,6 +318,17 @@ class Minimiser(Steps):
         """Do one force call and change the state; the positions stay where they are if the energy rose."""
         trial = self.propose(state)
         self.learn(state, trial, *self.surface(trial.positions))
+
+
+def _factored(hessian: Any) -> Solve:
+    """Return the function that applies the inverse of a positive definite matrix."""
+    if isinstance(hessian, np.ndarray):
+        factor = cho_factor(hessian)
+        return lambda vectors: cho_solve(factor, vectors)
+    options = {"SymmetricMode": True}
+    lu = splu(hessian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+    solve: Solve = lu.solve
+    return solve
 
 
 def _check(energy: float, forces: np.ndarray, n_call: int) -> None:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from mscflow.levels.scf import GroundState
 
 
+LOOSE_TOL = 1e-6
+LOOSE_ABOVE = 0.3
+"""Threshold of the SCF / Eh as long as the largest force is above this / eV/Å: no more digits matter."""
+
+
 class ScfRecord(BaseModel):
     """What one self-consistent field calculation needed.
 
@@ -101,6 +106,7 @@ def refine(
     n_steps: int = 0,
     fmax: float = 0.05,
     state_file: str | Path | None = None,
+    hessian: str | Level | None = "mace:msc-small",
 ) -> Refinement:
     """Compute a DFT energy, or take a few geometry steps.
 
@@ -117,6 +123,9 @@ def refine(
     state_file
         Where the state is kept after every step, and beside it (``.scf.npz``) the density of the SCF that is
         going on; where they exist the refinement goes on from them.
+    hessian
+        Cheap level whose Hessian tells the first steps how stiff the cluster is in which direction; where it
+        cannot represent the cluster or was not made for it, or is None, a model of its bonds and angles does.
 
     Returns
     -------
@@ -133,6 +142,7 @@ def refine(
         If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
     from mscflow.levels.calculator import PySCFCalculator
+    from mscflow.levels.curvature import curvature
     from mscflow.levels.surface import CalculatorSurface
 
     level = require_dft(level)
@@ -141,6 +151,7 @@ def refine(
     if not fmax > 0:
         raise InputError(f"fmax must be positive (eV/Å), not {fmax}")
     warnings = level.require(cluster)
+    cheap = parse_level(hessian) if n_steps and hessian is not None else None
     started = time.perf_counter()
     path = None if state_file is None else Path(state_file)
     scf_file = None if path is None else path.with_suffix(".scf.npz")
@@ -151,7 +162,9 @@ def refine(
     max_force = None
     steps_taken = 0
     if n_steps:
-        minimiser = Minimiser(CalculatorSurface(cluster, calculator), cluster.numbers)
+        stiffness = None if cheap is None else curvature(cluster, cheap)
+        surface = CalculatorSurface(cluster, calculator)
+        minimiser = Minimiser(surface, cluster.numbers, curvature=stiffness)
         state, earlier = _steps(minimiser, cluster, calculator, n_steps, fmax, path)
         steps_taken = state.n_calls - 1
         max_force = minimiser.max_force(state.forces)
@@ -160,6 +173,9 @@ def refine(
                 f"geometry not converged: {max_force:.3f} eV/Å after {n_steps} steps, asked for {fmax}"
             )
         atoms.positions = state.positions  # not the last geometry computed, if that step went up
+    calculator.conv_tol = None
+    if calculator.states and calculator.is_loose:
+        calculator.forget()
     energy = float(atoms.get_potential_energy())
     refined = cluster.replace(positions=atoms.get_positions())
     if n_steps:
@@ -173,7 +189,9 @@ def refine(
     if scf_file is not None:
         scf_file.unlink(missing_ok=True)
     return Refinement(
-        input_hash=input_hash("refine", cluster, level, n_steps=n_steps, fmax=fmax),
+        input_hash=input_hash(
+            "refine", cluster, level, n_steps=n_steps, fmax=fmax, hessian=cheap and cheap.hash
+        ),
         cluster=refined,
         level=level,
         level_text=level.text,
@@ -226,7 +244,8 @@ def _steps(
     else:
         state = minimiser.start(cluster.positions)
         keep()
-    while minimiser.max_force(state.forces) > fmax and state.n_calls <= n_steps:
+    while (largest := minimiser.max_force(state.forces)) > fmax and state.n_calls <= n_steps:
+        calculator.conv_tol = max(LOOSE_TOL, calculator.level.conv_tol) if largest > LOOSE_ABOVE else None
         if path is not None and clock.is_over():
             raise out_of_time(
                 f"refinement of {cluster.name or cluster.formula} with {calculator.level}", path

@@ -6,10 +6,12 @@ from ase.optimize import LBFGS
 
 from mscflow.builder import build, precursor
 from mscflow.errors import CalculationError, InputError
-from mscflow.levels import XTB
+from mscflow.levels import MACE, XTB
+from mscflow.levels.curvature import curvature
 from mscflow.levels.surface import CalculatorSurface
 from mscflow.optimize.lbfgs import MEMORY, Memory, Minimiser
 from mscflow.optimize.state_file import load, save
+from mscflow.tasks.relax import relax
 
 
 def surface(cluster):
@@ -21,11 +23,11 @@ def test_the_compact_form_is_the_bfgs_inverse():
     rng = np.random.default_rng(0)
     n = 12
     root = rng.normal(size=(n, n))
-    curvature, initial = root @ root.T + np.eye(n), np.diag(rng.uniform(0.5, 2.0, n))
+    stiffness, initial = root @ root.T + np.eye(n), np.diag(rng.uniform(0.5, 2.0, n))
     memory, inverse = Memory(n), initial
     for _ in range(6):
         s = rng.normal(size=n)
-        y = curvature @ s
+        y = stiffness @ s
         memory.add(s, y, initial @ y)
         left = np.eye(n) - np.outer(s, y) / (s @ y)
         inverse = left @ inverse @ left.T + np.outer(s, s) / (s @ y)
@@ -109,3 +111,19 @@ def test_a_state_file_restores_the_state(tmp_path):
     path.write_text("no state")
     with pytest.raises(InputError, match="is not a state of a relaxation"):
         load(path, "mine")
+
+
+def test_the_true_hessian_is_the_best_curvature():
+    level = MACE()
+    relaxed = relax(build("In4P"), level, fmax=0.02).cluster
+    rng = np.random.default_rng(3)
+    rattled = relaxed.replace(positions=relaxed.positions + rng.normal(scale=0.03, size=(len(relaxed), 3)))
+    calls = []
+    for stiffness in (None, curvature(rattled, level)):
+        potential = CalculatorSurface(rattled, level.calculator(rattled))
+        minimiser = Minimiser(potential, rattled.numbers, curvature=stiffness)
+        state = minimiser.start(rattled.positions)
+        while minimiser.max_force(state.forces) > 0.02 and state.n_calls < 200:
+            minimiser.step(state)
+        calls.append(state.n_calls)
+    assert calls[1] < 0.8 * calls[0]

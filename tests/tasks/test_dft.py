@@ -97,8 +97,8 @@ def test_dispersion_is_the_two_body_d3bj_of_pyscf():
 
 
 def test_geometry_steps_lower_the_energy_and_reuse_the_density():
-    result = refine(ZINC, PySCF(grid=1), n_steps=3)
-    assert result.n_steps == 3
+    result = refine(ZINC, PySCF(grid=1), n_steps=2)
+    assert result.n_steps == 2
     assert result.energies[-1] < result.energies[0]
     assert result.scf[1].guess == "previous geometry"
     assert result.max_force is not None
@@ -160,3 +160,20 @@ def test_the_coarse_grid_of_the_response_is_harmless():
 def test_bad_input(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_a_hessian_of_the_model_saves_steps_and_changes_no_minimum():
+    plain, helped = (refine(ZINC, PySCF(grid=1), 60, hessian=h) for h in (None, "mace:msc-small"))
+    assert plain.converged
+    assert helped.converged
+    assert helped.n_steps <= plain.n_steps
+    assert helped.energy == pytest.approx(plain.energy, abs=0.01)
+    assert helped.input_hash != plain.input_hash
+
+
+def test_early_steps_are_looser_and_the_energy_is_not():
+    stretched = WATER.replace(positions=1.1 * WATER.positions)
+    result = refine(stretched, PySCF(grid=1), 30)
+    assert result.converged
+    assert "to 1e-06 Eh" in result.scf[1].stages[-1]
+    assert "to 1e-08 Eh" in result.scf[-1].stages[-1]
