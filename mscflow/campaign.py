@@ -169,11 +169,14 @@ class ExchangeSection(Section):
         ``surface``, ``core``, ``all`` or atom indices.
     level
         DFT level of the energies, on structures of the relax level; without it both are the relax level.
+    temperature
+        Temperature / K at which there are Gibbs energies, from vibrations of every species.
     """
 
     ions: tuple[IonText, ...] = Field(min_length=1)
     sites: Sites = "surface"
     level: DftText | None = None
+    temperature: float | None = Field(default=None, gt=0)
 
 
 class DisplacementSection(Section):
@@ -209,6 +212,8 @@ class ReactionsSection(Section):
         Numbers of carboxylates that P(SiMe3)3 takes, one reaction each, or ``all``.
     level
         DFT level of the energies, on structures of the relax level; without it both are the relax level.
+    temperature
+        See `ExchangeSection`.
     """
 
     binding: Sites | None = None
@@ -217,6 +222,7 @@ class ReactionsSection(Section):
     anions: dict[str, str] = Field(default_factory=dict)
     strip: Literal["all"] | tuple[int, ...] | None = None
     level: DftText | None = None
+    temperature: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _something(self) -> ReactionsSection:
@@ -336,20 +342,22 @@ class Campaign(Section):
             else None
         )
 
-        def at(level: str | None) -> dict[str, Any]:
+        def at(section: ExchangeSection | ReactionsSection) -> dict[str, Any]:
             """Return the Makers of species whose energies are those of a DFT level, or of the relaxation."""
-            refining = RefineMaker(level=level) if level else None
-            return {"relax_maker": relax or RelaxMaker(), "refine_maker": refining}
+            refining = RefineMaker(level=section.level) if section.level else None
+            return {
+                "relax_maker": relax or RelaxMaker(),
+                "refine_maker": refining,
+                "temperature": section.temperature,
+            }
 
         exchange = (
-            ExchangeMaker(ions=self.exchange.ions, sites=self.exchange.sites, **at(self.exchange.level))
+            ExchangeMaker(ions=self.exchange.ions, sites=self.exchange.sites, **at(self.exchange))
             if self.exchange
             else None
         )
         reactions = (
-            ReactivityMaker(wanted=self.reactions.wanted, **at(self.reactions.level))
-            if self.reactions
-            else None
+            ReactivityMaker(wanted=self.reactions.wanted, **at(self.reactions)) if self.reactions else None
         )
         excite = None
         if self.excite:

@@ -157,16 +157,22 @@ class ReactionsMaker(Maker):
         Relaxes every species; any Maker whose output has ``cluster`` and ``energy`` will do.
     refine_maker
         If given, energies are those of this Maker on the relaxed species.
+    temperature
+        If given, vibrations of every species at the level of `relax_maker` give Gibbs energies at it / K.
     """
 
     name: str = "reactions"
     relax_maker: Maker = field(default_factory=RelaxMaker)
     refine_maker: Maker | None = None
+    temperature: float | None = None
 
     @job
     def make(self, reactions: list[Reaction]) -> Response:
         """Add one job per distinct species, and one that collects the `ReactionEnergies`."""
-        return Response(replace=reactions_flow(reactions, self.relax_maker, self.refine_maker, self.name))
+        flow = reactions_flow(
+            reactions, self.relax_maker, self.refine_maker, self.name, temperature=self.temperature
+        )
+        return Response(replace=flow)
 
 
 @dataclass
@@ -181,7 +187,7 @@ class ExchangeMaker(Maker):
         Incoming cations, e.g. ``("Zn2+", "Ga3+")``.
     sites
         ``"surface"``, ``"core"``, ``"all"`` or atom indices.
-    relax_maker, refine_maker
+    relax_maker, refine_maker, temperature
         See `ReactionsMaker`.
     """
 
@@ -190,6 +196,7 @@ class ExchangeMaker(Maker):
     sites: Sites = "surface"
     relax_maker: Maker = field(default_factory=RelaxMaker)
     refine_maker: Maker | None = None
+    temperature: float | None = None
 
     @job
     def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
@@ -216,7 +223,7 @@ class ReactivityMaker(Maker):
         Name of the job.
     wanted
         Arguments of `mscflow.reactions.reactivity.reactions_of`.
-    relax_maker, refine_maker
+    relax_maker, refine_maker, temperature
         See `ReactionsMaker`.
     """
 
@@ -224,6 +231,7 @@ class ReactivityMaker(Maker):
     wanted: Mapping[str, Any] = field(default_factory=dict)
     relax_maker: Maker = field(default_factory=RelaxMaker)
     refine_maker: Maker | None = None
+    temperature: float | None = None
 
     @job
     def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
@@ -247,7 +255,9 @@ def _replaced(
 ) -> Response:
     """Replace a maker's job by the flow of the reactions it wrote for a reactant that may be known."""
     known = {} if relaxation is None else {cluster.hash: relaxation}
-    flow = reactions_flow(reactions, maker.relax_maker, maker.refine_maker, maker.name, known, refused)
+    flow = reactions_flow(
+        reactions, maker.relax_maker, maker.refine_maker, maker.name, known, refused, maker.temperature
+    )
     return Response(replace=flow)
 
 
@@ -258,6 +268,7 @@ def reactions_flow(
     name: str = "reactions",
     known: Mapping[str, Relaxation] | None = None,
     refused: Sequence[str] = (),
+    temperature: float | None = None,
 ) -> Flow:
     """Return the flow that computes every distinct species of reactions once, and collects their energies.
 
@@ -273,10 +284,14 @@ def reactions_flow(
         Species that have been relaxed by `relax_maker`, by their `Cluster.hash`.
     refused
         Reactions that could not be written, and why.
+    temperature
+        See `ReactionsMaker`.
     """
     species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
     jobs: list[Job] = []
     results: dict[str, Any] = {}
+    vibrations: dict[str, Any] = {}
+    level = relax_maker.level
     for key, member in species.items():
         relaxed = member
         if known and key in known:
@@ -285,10 +300,15 @@ def reactions_flow(
             jobs.append(named(relax_maker, member))
             results[key] = jobs[-1].output
             relaxed = jobs[-1].output.cluster
+        if temperature is not None:
+            jobs.append(named(VibrateMaker(level=level), member, relaxed))
+            vibrations[key] = jobs[-1].output
         if refine_maker is not None:
             jobs.append(named(refine_maker, member, relaxed))
             results[key] = jobs[-1].output
-    summary = collect_energies(reactions, results, parse_level(relax_maker.level).text, list(refused))
+    summary = collect_energies(
+        reactions, results, parse_level(level).text, list(refused), vibrations, temperature
+    )
     summary.name = f"{name} energies"
     summary.config.on_missing_references = OnMissing.NONE
     return Flow([*jobs, summary], output=summary.output, name=name)
@@ -315,7 +335,12 @@ def named(maker: Maker, cluster: Cluster, reference: Any = None) -> Job:
 
 @job(output_schema=ReactionEnergies)
 def collect_energies(
-    reactions: list[Reaction], results: dict[str, Any], geometry_level: str, refused: list[str]
+    reactions: list[Reaction],
+    results: dict[str, Any],
+    geometry_level: str,
+    refused: list[str],
+    vibrations: dict[str, Any],
+    temperature: float | None,
 ) -> ReactionEnergies:
     """Return the `ReactionEnergies` of reactions from the results of their species."""
-    return collect(reactions, results, geometry_level, refused)
+    return collect(reactions, results, geometry_level, refused, vibrations, temperature)

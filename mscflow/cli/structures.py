@@ -286,6 +286,9 @@ def exchange(
     sites: Annotated[str, typer.Option(help="surface, core or all.")] = "surface",
     level: Annotated[str, typer.Option(help="Level of theory of every species.")] = "mace:msc-small",
     fmax: Annotated[float, typer.Option(help="Largest force at the end / eV/Å.")] = 0.02,
+    temperature: Annotated[
+        float | None, typer.Option(min=1.0, help="Gibbs energies at this temperature / K, with vibrations.")
+    ] = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     trust: Trust = False,
@@ -296,23 +299,35 @@ def exchange(
     from mscflow.reactions.exchange import exchange as exchange_reactions
     from mscflow.tasks.relax import Relaxation
     from mscflow.tasks.relax import relax as relax_cluster
+    from mscflow.tasks.vibrate import Vibrations
+    from mscflow.tasks.vibrate import vibrate as vibrate_cluster
 
     theory = _level(level, trust)
     reactant = relax_cluster(_read(file, charge, multiplicity), theory, fmax)
     reactions = [r for name in ion for r in exchange_reactions(reactant.cluster, name, sites)]  # type: ignore[arg-type]
     species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
     results: dict[str, Relaxation] = {reactant.cluster.hash: reactant}
+    vibrations: dict[str, Vibrations] = {}
     for n, (key, member) in enumerate(species.items(), start=1):
         typer.echo(f"[{n}/{len(species)}] {member.name}", err=True)
         if key not in results:
             results[key] = relax_cluster(member, theory, fmax)
-    result = collect(reactions, results, theory.text)
+        if temperature is not None:
+            vibrations[key] = vibrate_cluster(results[key].cluster, theory)
+    result = collect(reactions, results, theory.text, vibrations=vibrations, temperature=temperature)
     warn(result.warnings)
     if as_json:
         show_json(result.model_dump(mode="json"))
     else:
+        free = f"ΔG({temperature:g} K) / eV" if temperature is not None else ""
         rows = [
-            {"reaction": r.label, "ΔE / eV": r.energy, "kJ/mol": r.energy_kj_mol} for r in result.reactions
+            {
+                "reaction": r.label,
+                "ΔE / eV": r.energy,
+                "kJ/mol": r.energy_kj_mol,
+                **({free: r.gibbs} if free else {}),
+            }
+            for r in result.reactions
         ]
         show_table(f"Exchange energies at {result.energy_level}", rows)
 

@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from ase import units
 from pydantic import BaseModel, ConfigDict
 
+from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels import AnyLevel
 from mscflow.reactions.reaction import Reaction
 from mscflow.tasks.document import Document, input_hash
 from mscflow.tasks.refine import Refinement
 from mscflow.tasks.relax import Relaxation
+from mscflow.tasks.vibrate import Vibrations
+
+KJ_MOL = units.mol / units.kJ
+"""One eV in kJ/mol."""
 
 
 class Species(BaseModel):
@@ -28,6 +33,8 @@ class Species(BaseModel):
         Whether its relaxation (and SCF) converged.
     warnings
         Its own warnings.
+    thermal
+        Gibbs energy minus electronic energy / eV, where vibrations were computed.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +44,7 @@ class Species(BaseModel):
     energy: float
     converged: bool
     warnings: list[str]
+    thermal: float | None = None
 
 
 class ReactionEnergy(BaseModel):
@@ -54,6 +62,9 @@ class ReactionEnergy(BaseModel):
         ΔE / eV, products minus reactants, electronic (no vibrations).
     energy_kj_mol
         The same / kJ/mol.
+    gibbs, gibbs_kj_mol
+        ΔG / eV and kJ/mol at the temperature of the document, where vibrations were computed: ideal gas at
+        one atmosphere, see `mscflow.analysis.thermochemistry`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -66,6 +77,8 @@ class ReactionEnergy(BaseModel):
     leaving: list[str]
     energy: float
     energy_kj_mol: float
+    gibbs: float | None = None
+    gibbs_kj_mol: float | None = None
 
     @property
     def group(self) -> str:
@@ -90,6 +103,8 @@ class ReactionEnergies(Document):
         A phrase for people.
     failed
         Species or reactions that could not be computed, and why.
+    temperature
+        Temperature of the Gibbs energies / K; None: there are none.
     """
 
     reactions: list[ReactionEnergy]
@@ -99,6 +114,7 @@ class ReactionEnergies(Document):
     level: AnyLevel
     level_description: str
     failed: list[str]
+    temperature: float | None = None
 
 
 def collect(
@@ -106,6 +122,8 @@ def collect(
     results: Mapping[str, Relaxation | Refinement | None],
     geometry_level: str,
     refused: Sequence[str] = (),
+    vibrations: Mapping[str, Vibrations | None] | None = None,
+    temperature: float | None = None,
 ) -> ReactionEnergies:
     """Turn energies of species into energies of reactions.
 
@@ -119,6 +137,10 @@ def collect(
         Text form of the level of the structures.
     refused
         Reactions that could not be written, and why.
+    vibrations
+        Vibrations of each species on its structure, by the same key.
+    temperature
+        Temperature of the Gibbs energies / K.
 
     Returns
     -------
@@ -140,7 +162,8 @@ def collect(
         raise CalculationError(f"species at different levels cannot be combined: {texts}")
     level = next(iter(levels.values()))
     energies = {key: result.energy for key, result in known.items()}
-    done = [_reaction_energy(r, energies) for r in reactions if _complete(r, energies)]
+    thermal = {} if temperature is None else _thermal(vibrations or {}, temperature)
+    done = [_reaction_energy(r, energies, thermal) for r in reactions if _complete(r, energies)]
     warned = sorted(
         f"{species[key].name}: {warning}" for key, result in known.items() for warning in result.warnings
     )
@@ -156,6 +179,7 @@ def collect(
                 energy=result.energy,
                 converged=result.converged,
                 warnings=result.warnings,
+                thermal=thermal.get(key),
             )
             for key, result in known.items()
         ],
@@ -165,8 +189,27 @@ def collect(
         level_description=level.description,
         failed=[f"{species[key].name}: not computed" for key in species if key not in known]
         + [f"{r.label}: a species is missing" for r in reactions if not _complete(r, energies)]
-        + list(refused),
-        warnings=warned,
+        + list(refused)
+        + [f"{species[key].name}: no vibrations" for key in known if temperature and key not in thermal],
+        warnings=warned + _imaginary(vibrations or {}, species),
+        temperature=temperature,
+    )
+
+
+def _thermal(vibrations: Mapping[str, Vibrations | None], temperature: float) -> dict[str, float]:
+    """Return Gibbs minus electronic energy / eV of each species."""
+    return {
+        key: found.thermochemistry(temperature).correction
+        for key, found in vibrations.items()
+        if found is not None
+    }
+
+
+def _imaginary(vibrations: Mapping[str, Vibrations | None], species: Mapping[str, Cluster]) -> list[str]:
+    return sorted(
+        f"{species[key].name}: {found.n_imaginary} imaginary mode(s) count like real ones in its Gibbs energy"
+        for key, found in vibrations.items()
+        if found is not None and found.n_imaginary
     )
 
 
@@ -174,8 +217,11 @@ def _complete(reaction: Reaction, energies: Mapping[str, float]) -> bool:
     return all(cluster.hash in energies for cluster, _ in reaction.species)
 
 
-def _reaction_energy(reaction: Reaction, energies: Mapping[str, float]) -> ReactionEnergy:
+def _reaction_energy(
+    reaction: Reaction, energies: Mapping[str, float], thermal: Mapping[str, float]
+) -> ReactionEnergy:
     energy = reaction.energy(energies)
+    gibbs = energy + reaction.energy(thermal) if _complete(reaction, thermal) else None
     return ReactionEnergy(
         label=reaction.label,
         equation=reaction.equation,
@@ -184,5 +230,7 @@ def _reaction_energy(reaction: Reaction, energies: Mapping[str, float]) -> React
         ion=reaction.tags.get("ion", ""),
         leaving=list(reaction.tags.get("leaving", ())),
         energy=energy,
-        energy_kj_mol=energy * units.mol / units.kJ,
+        energy_kj_mol=energy * KJ_MOL,
+        gibbs=gibbs,
+        gibbs_kj_mol=None if gibbs is None else gibbs * KJ_MOL,
     )

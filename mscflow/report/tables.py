@@ -165,15 +165,29 @@ def reactions_table(results: CampaignResults) -> Table | None:
 
 
 def _energies(
-    key: str, title: str, columns: tuple[str, ...], energies: ReactionEnergies | None
+    key: str, title: str, columns: Sequence[str], energies: ReactionEnergies | None
 ) -> Table | None:
     if energies is None:
         return None
+    free = energies.temperature is not None
     rows = [
-        (row.group, row.label, f"{row.energy:+.3f}", f"{row.energy_kj_mol:+.1f}", row.equation)
+        (
+            row.group,
+            row.label,
+            f"{row.energy:+.3f}",
+            f"{row.energy_kj_mol:+.1f}",
+            *(("–" if row.gibbs is None else f"{row.gibbs:+.3f}",) if free else ()),
+            row.equation,
+        )
         for row in energies.reactions
     ]
-    return Table(key, f"{title}, electronic, at {energies.energy_level}", columns, rows)
+    caption = f"{title}, electronic, at {energies.energy_level}"
+    if free:
+        columns = (*columns[:-1], f"ΔG({energies.temperature:g} K) / eV", columns[-1])
+        caption += (
+            f"; Gibbs energies with vibrations at {energies.geometry_level}, ideal gas at one atmosphere"
+        )
+    return Table(key, caption, columns, rows)
 
 
 def species_table(results: CampaignResults) -> Table | None:

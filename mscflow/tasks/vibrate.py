@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from mscflow.analysis.modes import NormalModes, normal_modes, shares_by, stretches
+from mscflow.analysis.thermochemistry import ATMOSPHERE, Thermochemistry, thermochemistry
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import Level, parse_level
@@ -123,6 +124,12 @@ class Vibrations(TaskDocument):
     def frequencies(self) -> np.ndarray:
         """Wavenumbers / cm⁻¹, shape (n_modes,)."""
         return np.array([mode.frequency for mode in self.modes])
+
+    def thermochemistry(self, temperature: float = 298.15, pressure: float = ATMOSPHERE) -> Thermochemistry:
+        """Return enthalpy, entropy and Gibbs energy at a temperature / K and pressure / Pa."""
+        return thermochemistry(
+            self.cluster, self.energy, self.frequencies, temperature, pressure, is_linear=self.is_linear
+        )
 
 
 def vibrate(
