@@ -167,16 +167,23 @@ class ExchangeSection(Section):
         Incoming cations.
     sites
         ``surface``, ``core``, ``all`` or atom indices.
+    n, limit
+        Largest number of ions exchanged at a time; placements of each number above one computed at most.
     level
         DFT level of the energies, on structures of the relax level; without it both are the relax level.
     temperature
         Temperature / K at which there are Gibbs energies, from vibrations of every species.
+    best
+        How many reactions of each ion, the lowest at the relax level, go on to `level`; by default all.
     """
 
     ions: tuple[IonText, ...] = Field(min_length=1)
     sites: Sites = "surface"
+    n: int = Field(default=1, ge=1)
+    limit: int = Field(default=20, ge=1)
     level: DftText | None = None
     temperature: float | None = Field(default=None, gt=0)
+    best: int | None = Field(default=None, ge=1)
 
 
 class DisplacementSection(Section):
@@ -212,7 +219,7 @@ class ReactionsSection(Section):
         Numbers of carboxylates that P(SiMe3)3 takes, one reaction each, or ``all``.
     level
         DFT level of the energies, on structures of the relax level; without it both are the relax level.
-    temperature
+    temperature, best
         See `ExchangeSection`.
     """
 
@@ -223,6 +230,7 @@ class ReactionsSection(Section):
     strip: Literal["all"] | tuple[int, ...] | None = None
     level: DftText | None = None
     temperature: float | None = Field(default=None, gt=0)
+    best: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _something(self) -> ReactionsSection:
@@ -349,10 +357,17 @@ class Campaign(Section):
                 "relax_maker": relax or RelaxMaker(),
                 "refine_maker": refining,
                 "temperature": section.temperature,
+                "best": section.best,
             }
 
         exchange = (
-            ExchangeMaker(ions=self.exchange.ions, sites=self.exchange.sites, **at(self.exchange))
+            ExchangeMaker(
+                ions=self.exchange.ions,
+                sites=self.exchange.sites,
+                n=self.exchange.n,
+                limit=self.exchange.limit,
+                **at(self.exchange),
+            )
             if self.exchange
             else None
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from jobflow import Flow, Job, Maker, OnMissing, Response, job
@@ -13,7 +14,7 @@ from mscflow.cluster import Cluster
 from mscflow.levels import Level, parse_level
 from mscflow.levels.hessian import HessianMethod
 from mscflow.reactions.energies import ReactionEnergies, collect
-from mscflow.reactions.exchange import Sites, exchange
+from mscflow.reactions.exchange import Sites, exchange, exchanges, n_exchanges
 from mscflow.reactions.reaction import Reaction
 from mscflow.reactions.reactivity import reactions_of
 from mscflow.tasks.analyse import Analysis, analyse
@@ -159,20 +160,21 @@ class ReactionsMaker(Maker):
         If given, energies are those of this Maker on the relaxed species.
     temperature
         If given, vibrations of every species at the level of `relax_maker` give Gibbs energies at it / K.
+    best
+        If given, only so many reactions of each kind and ion, the lowest by `relax_maker`, go on to
+        `refine_maker`.
     """
 
     name: str = "reactions"
     relax_maker: Maker = field(default_factory=RelaxMaker)
     refine_maker: Maker | None = None
     temperature: float | None = None
+    best: int | None = None
 
     @job
     def make(self, reactions: list[Reaction]) -> Response:
         """Add one job per distinct species, and one that collects the `ReactionEnergies`."""
-        flow = reactions_flow(
-            reactions, self.relax_maker, self.refine_maker, self.name, temperature=self.temperature
-        )
-        return Response(replace=flow)
+        return _replaced(self, reactions)
 
 
 @dataclass
@@ -187,16 +189,23 @@ class ExchangeMaker(Maker):
         Incoming cations, e.g. ``("Zn2+", "Ga3+")``.
     sites
         ``"surface"``, ``"core"``, ``"all"`` or atom indices.
-    relax_maker, refine_maker, temperature
+    n
+        Largest number of ions exchanged at a time.
+    limit
+        Placements of each number above one that are computed at most, in the order in which they are found.
+    relax_maker, refine_maker, temperature, best
         See `ReactionsMaker`.
     """
 
     name: str = "exchange"
     ions: Sequence[str] = ("Zn2+",)
     sites: Sites = "surface"
+    n: int = 1
+    limit: int = 20
     relax_maker: Maker = field(default_factory=RelaxMaker)
     refine_maker: Maker | None = None
     temperature: float | None = None
+    best: int | None = None
 
     @job
     def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
@@ -210,7 +219,14 @@ class ExchangeMaker(Maker):
             Its own result at the level of `relax_maker`; without it the reactant is computed as well.
         """
         reactions = [reaction for ion in self.ions for reaction in exchange(cluster, ion, self.sites)]
-        return _replaced(self, reactions, cluster, relaxation)
+        left_out = []
+        for ion in self.ions:
+            for n in range(2, self.n + 1):
+                reactions += islice(exchanges(cluster, ion, n, self.sites), self.limit)
+                count = n_exchanges(cluster, ion, n, self.sites)
+                if count > self.limit:
+                    left_out.append(f"{n} {ion}: {self.limit} of {count} placements were computed")
+        return _replaced(self, reactions, cluster, relaxation, left_out)
 
 
 @dataclass
@@ -223,7 +239,7 @@ class ReactivityMaker(Maker):
         Name of the job.
     wanted
         Arguments of `mscflow.reactions.reactivity.reactions_of`.
-    relax_maker, refine_maker, temperature
+    relax_maker, refine_maker, temperature, best
         See `ReactionsMaker`.
     """
 
@@ -232,6 +248,7 @@ class ReactivityMaker(Maker):
     relax_maker: Maker = field(default_factory=RelaxMaker)
     refine_maker: Maker | None = None
     temperature: float | None = None
+    best: int | None = None
 
     @job
     def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
@@ -247,16 +264,22 @@ class ReactivityMaker(Maker):
 
 
 def _replaced(
-    maker: ExchangeMaker | ReactivityMaker,
+    maker: ReactionsMaker | ExchangeMaker | ReactivityMaker,
     reactions: list[Reaction],
-    cluster: Cluster,
-    relaxation: Relaxation | None,
+    cluster: Cluster | None = None,
+    relaxation: Relaxation | None = None,
     refused: Sequence[str] = (),
 ) -> Response:
     """Replace a maker's job by the flow of the reactions it wrote for a reactant that may be known."""
-    known = {} if relaxation is None else {cluster.hash: relaxation}
     flow = reactions_flow(
-        reactions, maker.relax_maker, maker.refine_maker, maker.name, known, refused, maker.temperature
+        reactions,
+        maker.relax_maker,
+        maker.refine_maker,
+        maker.name,
+        known={cluster.hash: relaxation} if cluster is not None and relaxation is not None else {},
+        refused=refused,
+        temperature=maker.temperature,
+        best=maker.best,
     )
     return Response(replace=flow)
 
@@ -269,6 +292,7 @@ def reactions_flow(
     known: Mapping[str, Relaxation] | None = None,
     refused: Sequence[str] = (),
     temperature: float | None = None,
+    best: int | None = None,
 ) -> Flow:
     """Return the flow that computes every distinct species of reactions once, and collects their energies.
 
@@ -284,7 +308,7 @@ def reactions_flow(
         Species that have been relaxed by `relax_maker`, by their `Cluster.hash`.
     refused
         Reactions that could not be written, and why.
-    temperature
+    temperature, best
         See `ReactionsMaker`.
     """
     species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
@@ -303,15 +327,84 @@ def reactions_flow(
         if temperature is not None:
             jobs.append(named(VibrateMaker(level=level), member, relaxed))
             vibrations[key] = jobs[-1].output
-        if refine_maker is not None:
+        if refine_maker is not None and best is None:
             jobs.append(named(refine_maker, member, relaxed))
             results[key] = jobs[-1].output
-    summary = collect_energies(
-        reactions, results, parse_level(level).text, list(refused), vibrations, temperature
+    summary = _summary(reactions, results, parse_level(level).text, refused, vibrations, temperature)
+    if refine_maker is None or best is None:
+        summary.name = f"{name} energies"
+        return Flow([*jobs, summary], output=summary.output, name=name)
+    summary.name = f"{name} screening"
+    funnel = refine_best(reactions, results, vibrations, summary.output, refine_maker, best, name)
+    funnel.name = f"{name} best {best}"
+    funnel.config.on_missing_references = OnMissing.NONE
+    return Flow([*jobs, summary, funnel], output=funnel.output, name=name)
+
+
+def _summary(
+    reactions: list[Reaction],
+    results: Mapping[str, Any],
+    geometry_level: str,
+    refused: Sequence[str],
+    vibrations: Mapping[str, Any],
+    temperature: float | None,
+) -> Job:
+    """Return the job that collects energies from the species that could be computed."""
+    made = collect_energies(
+        reactions, dict(results), geometry_level, list(refused), dict(vibrations), temperature
     )
+    made.config.on_missing_references = OnMissing.NONE
+    return made
+
+
+@job
+def refine_best(
+    reactions: list[Reaction],
+    relaxations: dict[str, Any],
+    vibrations: dict[str, Any],
+    screening: ReactionEnergies,
+    refine_maker: Maker,
+    best: int,
+    name: str,
+) -> Response:
+    """Add jobs that refine the species of the `best` reactions of each kind and ion, and one that collects.
+
+    Parameters
+    ----------
+    reactions
+        All reactions.
+    relaxations, vibrations
+        Documents of their species, by the hash of the start structure.
+    screening
+        Energies by which they are ranked.
+    refine_maker
+        Refines the relaxed species.
+    best
+        How many of each kind and ion.
+    name
+        Name of the job that collects.
+    """
+    order = {(row.group, row.label): rank for rank, row in enumerate(screening.reactions)}
+    groups: dict[str, list[Reaction]] = {}
+    for reaction in reactions:
+        group = reaction.tags.get("kind") or reaction.tags.get("ion", "")
+        if (group, reaction.label) in order:
+            groups.setdefault(group, []).append(reaction)
+    chosen, left_out = [], list(screening.failed)
+    for group, members in groups.items():
+        members.sort(key=lambda reaction: order[group, reaction.label])
+        chosen += members[:best]
+        if len(members) > best:
+            left_out.append(
+                f"{group}: the best {best} of {len(members)} at {screening.energy_level} were refined"
+            )
+    species = {c.hash: c for reaction in chosen for c, _ in reaction.species}
+    jobs = {key: named(refine_maker, member, relaxations[key].cluster) for key, member in species.items()}
+    results = {key: made.output for key, made in jobs.items()}
+    kept = {key: vibrations[key] for key in species if key in vibrations}
+    summary = _summary(chosen, results, screening.geometry_level, left_out, kept, screening.temperature)
     summary.name = f"{name} energies"
-    summary.config.on_missing_references = OnMissing.NONE
-    return Flow([*jobs, summary], output=summary.output, name=name)
+    return Response(replace=Flow([*jobs.values(), summary], output=summary.output, name=name))
 
 
 def named(maker: Maker, cluster: Cluster, reference: Any = None) -> Job:

@@ -56,8 +56,8 @@ class ReactionEnergy(BaseModel):
         What is distinguished, the equation, and where.
     kind
         Of another reaction than a cation exchange: what happens.
-    ion, leaving
-        Of an exchange: incoming cation, binding modes of the leaving ligands.
+    ion, n, leaving
+        Of an exchange: incoming cation and number of them, binding modes of the leaving ligands.
     energy
         ΔE / eV, products minus reactants, electronic (no vibrations).
     energy_kj_mol
@@ -74,6 +74,7 @@ class ReactionEnergy(BaseModel):
     site: int | None
     kind: str = ""
     ion: str
+    n: int = 1
     leaving: list[str]
     energy: float
     energy_kj_mol: float
@@ -228,6 +229,7 @@ def _reaction_energy(
         site=reaction.site,
         kind=reaction.tags.get("kind", ""),
         ion=reaction.tags.get("ion", ""),
+        n=len(reaction.tags.get("sites", ())) or 1,
         leaving=list(reaction.tags.get("leaving", ())),
         energy=energy,
         energy_kj_mol=energy * KJ_MOL,

@@ -138,6 +138,7 @@ def _all_tables(results: CampaignResults) -> list[tables.Table]:
         tables.bond_orders_table,
         tables.modes_table,
         tables.exchange_table,
+        tables.stability_table,
         tables.species_table,
         tables.reactions_table,
         tables.reaction_species_table,
@@ -155,6 +156,7 @@ def _all_plots(results: CampaignResults) -> dict[str, plots.Figure]:
         "separations": plots.separations_plot(results),
         "density-of-states": plots.density_of_states_plot(results),
         "exchange": plots.reaction_plot(results.exchange),
+        "stability": plots.stability_plot(results.exchange),
         "reactions": plots.reaction_plot(results.reactions),
         "spectrum": plots.spectrum_plot(results),
     }

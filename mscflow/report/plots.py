@@ -8,6 +8,7 @@ import numpy as np
 
 from mscflow.analysis.spectra import broadened
 from mscflow.reactions.energies import ReactionEnergies
+from mscflow.reactions.stability import compositions
 from mscflow.report.results import CampaignResults
 
 Figure = dict[str, Any]
@@ -161,6 +162,42 @@ def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
     figure["layout"]["yaxis"].update(automargin=True, autorange="reversed")
     figure["layout"]["xaxis"]["zeroline"] = True
     return figure
+
+
+def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
+    """Return the cost of each composition against the chemical potential of the incoming ion."""
+    if energies is None or not energies.reactions:
+        return None
+    lines = [
+        (ion, composition)
+        for ion in dict.fromkeys(row.ion for row in energies.reactions)
+        for composition in compositions(energies, ion)[1:]
+    ]
+    crossings = [composition.energy / composition.n for _, composition in lines]
+    low, high = min(*crossings, 0.0) - 0.5, max(*crossings, 0.0) + 0.5
+    ions = list(dict.fromkeys(ion for ion, _ in lines))
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"{composition.n} {ion}",
+            "x": [low, high],
+            "y": [composition.energy - composition.n * mu for mu in (low, high)],
+            "line": {"color": ION_COLOURS[ions.index(ion) % len(ION_COLOURS)], "width": 1 + composition.n},
+        }
+        for ion, composition in lines
+    ]
+    as_it_was = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "as it was",
+        "x": [low, high],
+        "y": [0.0, 0.0],
+        "line": {"color": GREY, "dash": "dash"},
+    }
+    return _figure(
+        [as_it_was, *data], "Δμ / eV: incoming minus outgoing complex, against the pure ones", "Ω / eV"
+    )
 
 
 def spectrum_plot(results: CampaignResults) -> Figure | None:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+
 from mscflow.cluster import Cluster
 from mscflow.reactions.energies import ReactionEnergies
+from mscflow.reactions.stability import compositions, stable_ranges
 from mscflow.report.results import CampaignResults
 from mscflow.tasks.electronic import SMALLEST_BOND_ORDER
 from mscflow.topology import topology
@@ -156,6 +159,27 @@ def exchange_table(results: CampaignResults) -> Table | None:
     """Return the exchange energies."""
     columns = ("ion", "site and leaving ligand", "ΔE / eV", "ΔE / kJ/mol", "reaction")
     return _energies("exchange", "Exchange energies", columns, results.exchange)
+
+
+def stability_table(results: CampaignResults) -> Table | None:
+    """Return where each composition is stable."""
+    energies = results.exchange
+    if energies is None or not energies.reactions:
+        return None
+    rows = [
+        (
+            ion,
+            str(part.composition.n),
+            part.composition.label,
+            f"{part.composition.energy:+.3f}",
+            "–" if np.isinf(part.low) else f"{part.low:+.3f}",
+            "–" if np.isinf(part.high) else f"{part.high:+.3f}",
+        )
+        for ion in dict.fromkeys(row.ion for row in energies.reactions)
+        for part in stable_ranges(compositions(energies, ion))
+    ]
+    columns = ("ion", "number", "best placement", "cost / eV", "stable from Δμ / eV", "to Δμ / eV")
+    return Table("stability", f"Stable compositions at {energies.energy_level}", columns, rows)
 
 
 def reactions_table(results: CampaignResults) -> Table | None:

@@ -1,0 +1,98 @@
+"""Which composition is stable, as a function of what the reaction environment offers.
+
+The environment exchanges the molecular complex of an incoming ion for that of the outgoing one. Δμ is the
+chemical potential of the incoming complex minus that of the outgoing one, relative to both as computed (pure
+molecules at the level of the energies). A cluster with n ions exchanged at the cost ΔE then has
+Ω = ΔE − n Δμ, and the stable one is the lowest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mscflow.errors import InputError
+from mscflow.reactions.energies import ReactionEnergies, ReactionEnergy
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The best placement found of some number of ions.
+
+    Parameters
+    ----------
+    n
+        Number of ions exchanged; 0 is the cluster as it was.
+    energy
+        Cost of the exchange, ΔG where there is one, else ΔE / eV.
+    label
+        Which placement it is.
+    """
+
+    n: int
+    energy: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where one composition is stable.
+
+    Parameters
+    ----------
+    composition
+        The composition.
+    low, high
+        Limits of Δμ / eV; infinite at the ends.
+    """
+
+    composition: Composition
+    low: float
+    high: float
+
+
+def compositions(energies: ReactionEnergies, ion: str) -> list[Composition]:
+    """Return the best placement for each number of ions, the cluster as it was first.
+
+    Raises
+    ------
+    InputError
+        If there is no exchange of the ion.
+    """
+    rows = [row for row in energies.reactions if row.ion == ion and not row.kind]
+    if not rows:
+        raise InputError(f"no exchange of {ion} among the reactions")
+    free = all(row.gibbs is not None for row in rows)
+
+    def cost(row: ReactionEnergy) -> float:
+        return row.gibbs if free and row.gibbs is not None else row.energy
+
+    found = [Composition(0, 0.0, "as it was")]
+    for n in sorted({row.n for row in rows}):
+        best = min((row for row in rows if row.n == n), key=cost)
+        found.append(Composition(n, cost(best), best.label))
+    return found
+
+
+def stable_ranges(found: Sequence[Composition]) -> list[Range]:
+    """Return the compositions that are stable somewhere, in order of Δμ.
+
+    They are the lower convex hull of energy against n.
+    """
+    hull: list[Composition] = []
+    for point in sorted(found, key=lambda item: item.n):
+        while len(hull) > 1 and _slope(hull[-2], point) <= _slope(hull[-2], hull[-1]):
+            hull.pop()
+        hull.append(point)
+    limits = [-np.inf, *(_slope(a, b) for a, b in pairwise(hull)), np.inf]
+    return [
+        Range(composition, float(low), float(high))
+        for composition, (low, high) in zip(hull, pairwise(limits), strict=True)
+    ]
+
+
+def _slope(a: Composition, b: Composition) -> float:
+    return (b.energy - a.energy) / (b.n - a.n)

@@ -1,0 +1,26 @@
+"""All candidates at the cheap level, the best ones at the dear one, each species once."""
+
+from jobflow import run_locally
+
+from mscflow.builder import build
+from mscflow.jobs import ExchangeMaker, RelaxMaker
+
+
+def test_the_best_go_on_and_the_rest_is_named():
+    cluster = build("In4P")
+    cheap, dear = RelaxMaker(level="gfn1-xtb", fmax=0.5), RelaxMaker(level="gfn2-xtb", fmax=0.5)
+    dear.name = "refine"
+    maker = ExchangeMaker(
+        ions=("Ga3+",), sites=[1, 2, 3], relax_maker=cheap, refine_maker=dear, best=1, n=2, limit=1
+    )
+    responses = run_locally(maker.make(cluster), log=False, ensure_success=True)
+    documents = [r.output for by_index in responses.values() for r in by_index.values() if r.output]
+    screening, best = (d for d in documents if type(d).__name__ == "ReactionEnergies")
+    assert screening.energy_level == "gfn1-xtb"
+    assert best.energy_level == "gfn2-xtb"
+    assert [row.label for row in best.reactions] == [screening.reactions[0].label]
+    assert {row.n for row in screening.reactions} == {1, 2}
+    assert any("the best 1 of" in line for line in best.failed)
+    assert any("placements were computed" in line for line in screening.failed)
+    species = {s.name for s in best.species}
+    assert len(species) == len(best.species) == 4
