@@ -10,18 +10,23 @@ from mscflow.levels.pyscf import PySCF
 
 
 def dispersion(cluster: Cluster, level: PySCF) -> tuple[float, np.ndarray]:
-    """Return the D3(BJ) energy / eV and forces / eV/Å of a cluster; zero if the level has none.
+    """Return the dispersion energy / eV and forces / eV/Å of a cluster; zero if the level has none.
 
-    Two-body terms with the functional's damping parameters (Grimme, Ehrlich, Goerigk, J. Comput. Chem.
-    2011, 32, 1456), without the three-body term, from the simple-dftd3 library behind pyscf-dispersion. The
-    energy is that of the isolated molecule, in a periodic box too.
+    D3(BJ): two-body terms with the functional's damping parameters (Grimme, Ehrlich, Goerigk, J. Comput.
+    Chem. 2011, 32, 1456), without the three-body term. D4: with it (Caldeweyher et al., J. Chem. Phys. 2019, 150,
+    154122). From the libraries behind pyscf-dispersion. The energy is that of the isolated molecule, in a
+    periodic box too.
     """
     if level.dispersion is None:
         return 0.0, np.zeros((len(cluster), 3))
-    from pyscf.dispersion import dftd3
+    from pyscf.dispersion import dftd3, dftd4
 
     from mscflow.levels.molecule import molecule
 
-    model = dftd3.DFTD3Dispersion(molecule(cluster, level), xc=level.xc, version=level.dispersion, atm=False)
+    mol = molecule(cluster, level)
+    if level.dispersion == "d4":
+        model = dftd4.DFTD4Dispersion(mol, xc=level.xc)
+    else:
+        model = dftd3.DFTD3Dispersion(mol, xc=level.xc, version=level.dispersion, atm=False)
     result = model.get_dispersion(grad=True)
     return float(result["energy"]) * Hartree, -np.asarray(result["gradient"]) * Hartree / Bohr

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
 
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
 
 FUNCTIONALS = ("pbe", "pbe0", "b3lyp")
 HYBRIDS = ("pbe0", "b3lyp")
+DISPERSIONS = {"d3bj": "D3(BJ) dispersion", "d4": "D4 dispersion"}
 BASES = ("def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr")
+
+SOLVENTS = {
+    "n-hexane": 1.8819, "cyclohexane": 2.0165, "n-octane": 1.9406, "n-hexadecane": 2.0402, "benzene": 2.2706,
+    "toluene": 2.3741, "mesitylene": 2.2650, "diethylether": 4.2400, "chloroform": 4.7113,
+    "tetrahydrofuran": 7.4257, "dichloromethane": 8.9300, "pyridine": 12.978, "acetone": 20.493,
+    "ethanol": 24.852, "methanol": 32.613, "acetonitrile": 35.688, "dimethylsulfoxide": 46.826,
+    "water": 78.355,
+}  # fmt: skip
+"""Static dielectric constants: Minnesota Solvent Descriptor Database (Winget et al., 1999)."""
 
 LAST_ALL_ELECTRON = 36
 """The def2 bases keep the core electrons up to krypton (Weigend & Ahlrichs, PCCP 2005, 7, 3297)."""
@@ -39,7 +50,11 @@ class PySCF(Level):
     basis
         One of `BASES`.
     dispersion
-        ``"d3bj"`` (Grimme et al., J. Comput. Chem. 2011, 32, 1456) or None.
+        ``"d3bj"`` (Grimme et al., J. Comput. Chem. 2011, 32, 1456), ``"d4"`` (Caldeweyher et al., J. Chem.
+        Phys. 2019, 150, 154122) or None.
+    solvent
+        One of `SOLVENTS`, as a dielectric around the molecule (C-PCM; Barone & Cossi, J. Phys. Chem. A 1998,
+        102, 1995; def2 bases), or None. Electrostatics only: no cavitation, no dispersion with the solvent.
     exchange
         Exact exchange of hybrid functionals (def2 bases): ``"fitted"``, or ``"seminumerical"`` (PySCF's SGX
         after Neese et al., Chem. Phys. 2009, 356, 98), which takes far less memory.
@@ -56,12 +71,26 @@ class PySCF(Level):
     kind: Literal["pyscf"] = "pyscf"
     xc: Literal["pbe", "pbe0", "b3lyp"] = "pbe"
     basis: Literal["def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr"] = "def2-svp"
-    dispersion: Literal["d3bj"] | None = None
+    dispersion: Literal["d3bj", "d4"] | None = None
+    solvent: str | None = None
     exchange: Literal["fitted", "seminumerical"] = "fitted"
     grid: int = Field(default=3, ge=0, le=9)
     conv_tol: float = Field(default=1e-8, gt=0.0, le=1e-4)
     box_margin: float = Field(default=5.0, ge=3.0)
     ke_cutoff: float = Field(default=120.0, ge=40.0)
+
+    @field_validator("solvent")
+    @classmethod
+    def _known_solvent(cls, name: str | None) -> str | None:
+        if name is not None and name not in SOLVENTS:
+            raise ValueError(f"unknown solvent {name!r}: {suggest(name, SOLVENTS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _no_solvent_in_a_box(self) -> PySCF:
+        if self.solvent is not None and self.is_periodic:
+            raise ValueError(f"a solvent needs a def2 basis, not {self.basis}")
+        return self
 
     @model_validator(mode="after")
     def _seminumerical_exchange_is_exchange(self) -> PySCF:
@@ -90,7 +119,7 @@ class PySCF(Level):
         method = f"{self.xc}-{self.dispersion}" if self.dispersion else self.xc
         matter = ("conv_tol", "box_margin", "ke_cutoff") if self.is_periodic else ("grid", "conv_tol")
         fields = type(self).model_fields
-        settings = {name: getattr(self, name) for name in ("exchange", *matter)}
+        settings = {name: getattr(self, name) for name in ("solvent", "exchange", *matter)}
         changed = [
             f"{name}={value if isinstance(value, str) else f'{value:g}'}"
             for name, value in settings.items()
@@ -101,7 +130,7 @@ class PySCF(Level):
     @property
     def description(self) -> str:
         """Functional, dispersion, basis, core potentials, route and its numerical settings."""
-        dispersion = " with D3(BJ) dispersion" if self.dispersion else " without dispersion"
+        dispersion = f" with {DISPERSIONS[self.dispersion]}" if self.dispersion else " without dispersion"
         if self.is_periodic:
             return (
                 f"{self.xc.upper()}{dispersion}, {self.basis.upper()} basis, GTH-PBE pseudopotentials, "
@@ -113,7 +142,9 @@ class PySCF(Level):
             fitted = "Coulomb matrix, seminumerical exchange (SGX)"
         return (
             f"{self.xc.upper()}{dispersion}, {self.basis} basis, def2 effective core potentials beyond "
-            f"krypton, density-fitted {fitted}, grid level {self.grid} (PySCF)"
+            f"krypton, density-fitted {fitted}, grid level {self.grid}"
+            + (f", {self.solvent} as a dielectric (C-PCM)" if self.solvent else "")
+            + " (PySCF)"
         )
 
     def require(self, cluster: Cluster) -> list[str]:

@@ -26,7 +26,7 @@ from mscflow.levels.guess import initial_density
 from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.memory import GIB, memory_limit
 from mscflow.levels.molecule import build
-from mscflow.levels.pyscf import PySCF
+from mscflow.levels.pyscf import SOLVENTS, PySCF
 from mscflow.levels.scf_checkpoint import ORBITALS, ScfCheckpoint, spin_densities
 
 COARSE_GRID = 0
@@ -140,6 +140,11 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
     mf.grids.level = level.grid if grid is None else grid
     if route.route == FITTED:
         mf.with_df.build()
+    if level.solvent is not None:
+        mf = mf.PCM()
+        mf.with_solvent.method = "C-PCM"
+        mf.with_solvent.eps = SOLVENTS[level.solvent]
+        mf.with_solvent.verbose = 0
     return mf
 
 
@@ -224,7 +229,7 @@ def _solve(
 
 def forces(state: GroundState) -> np.ndarray:
     """Return the forces of a ground state / eV/Å, shape (n_atoms, 3), dispersion included."""
-    if state.level.is_periodic or state.level.is_hybrid:
+    if state.level.is_periodic or state.level.is_hybrid or state.level.solvent is not None:
         method = state.mf.nuc_grad_method()
         method.verbose = 0
         found = method.kernel()

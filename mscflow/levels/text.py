@@ -12,14 +12,12 @@ from mscflow.errors import InputError
 from mscflow.levels.base import Level
 from mscflow.levels.corrected import CorrectedXTB
 from mscflow.levels.mace import MACE
-from mscflow.levels.pyscf import BASES, FUNCTIONALS, PySCF
+from mscflow.levels.pyscf import BASES, DISPERSIONS, FUNCTIONALS, PySCF
 from mscflow.levels.xtb import XTB
 
 AnyLevel: TypeAlias = Annotated[MACE | XTB | CorrectedXTB | PySCF, Field(discriminator="kind")]
 
 XTB_METHODS = {"gfn1-xtb": "GFN1-xTB", "gfn2-xtb": "GFN2-xTB"}
-DISPERSIONS = ("d3bj",)
-
 EXAMPLES = (
     "mace:msc-small", *XTB_METHODS, CorrectedXTB().text, "pbe-d3bj/def2-svp", "pbe-d3bj/gth-dzvp-molopt-sr",
 )  # fmt: skip
@@ -33,9 +31,9 @@ def parse_level(text: str | Level) -> Level:
     ----------
     text
         ``mace:MODEL`` (a name of ``mscflow models`` or a path; ``mace:MODEL@HEAD`` where a model has
-        several output heads), ``gfn1-xtb``, ``gfn2-xtb``, ``gfn2-xtb+pairs``, or ``XC[-d3bj]/BASIS`` such as
+        several output heads), ``gfn1-xtb``, ``gfn2-xtb``, ``gfn2-xtb+pairs``, or ``XC[-D]/BASIS`` such as
         ``pbe-d3bj/def2-svp`` (density-fitted, all bases of `BASES`) and ``pbe-d3bj/gth-dzvp-molopt-sr``
-        (multigrid), with numerical settings in brackets: ``pbe-d3bj/def2-svp[grid=1]``.
+        (multigrid), with settings in brackets: ``pbe-d3bj/def2-svp[solvent=toluene,grid=1]``.
 
     Raises
     ------
@@ -62,7 +60,7 @@ def parse_level(text: str | Level) -> Level:
     basis, bracket, settings = rest.partition("[")
     if not slash:
         raise InputError(f"unknown level {text!r}: {suggest(word, EXAMPLES)}")
-    xc, _, dispersion = method.rpartition("-") if method.endswith(DISPERSIONS) else (method, "", "")
+    xc, _, dispersion = method.rpartition("-") if method.endswith(tuple(DISPERSIONS)) else (method, "", "")
     if xc not in FUNCTIONALS:
         raise InputError(f"unknown functional {xc!r} in level {text!r}: {suggest(xc, FUNCTIONALS)}")
     if basis not in BASES:

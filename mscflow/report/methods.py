@@ -36,6 +36,9 @@ def bibtex(results: CampaignResults) -> str:
         "pbe0": "pbe0" in text,
         "b3lyp": "b3lyp" in text,
         "d3": "d3bj" in text,
+        "d4": "-d4/" in text,
+        "cpcm": "solvent=" in text,
+        "rrho": any(e is not None and e.temperature for e in (results.exchange, results.reactions)),
         "def2": "def2" in text,
         "gth": "gth" in text,
         "molopt": "molopt" in text,
@@ -79,11 +82,18 @@ def methods_paragraph(results: CampaignResults) -> str:
     for what, e in (("Exchange", results.exchange), ("Reaction", results.reactions)):
         if e is None:
             continue
+        solvent = "" if "solvent=" in e.energy_level else "solvent and "
         sentences.append(
             f"{what} energies are differences of electronic energies at {e.energy_level} of balanced "
-            f"reactions with molecular references, every species relaxed at {e.geometry_level}; vibrations, "
-            "solvent and coordination isomers of the references are not included."
+            f"reactions with molecular references, every species relaxed at {e.geometry_level}; "
+            f"{'' if e.temperature else 'vibrations, '}{solvent}coordination isomers of the references are "
+            "not included."
         )
+        if e.temperature:
+            sentences.append(
+                f"Gibbs energies at {e.temperature:g} K add harmonic vibrations at {e.geometry_level} with "
+                "soft modes as rotors, and the ideal gas at one atmosphere."
+            )
     if results.excitations is not None:
         x = results.excitations
         sentences.append(

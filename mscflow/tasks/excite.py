@@ -164,6 +164,8 @@ def excite(
         raise InputError(f"excitations need a def2 basis, e.g. {level.xc}/def2-svp, not {level.text!r}")
     if cluster.multiplicity != 1:
         raise InputError(f"excitations need a singlet, not multiplicity {cluster.multiplicity}")
+    if level.solvent is not None:
+        raise InputError(f"excitations are those of the free molecule: leave out {level.solvent!r}")
     if nstates < 1:
         raise InputError(f"nstates must be at least 1, not {nstates}")
     if method not in get_args(Method):

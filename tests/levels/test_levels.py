@@ -20,6 +20,7 @@ TEXTS = [
     "b3lyp/def2-svp",
     "pbe-d3bj/gth-dzvp-molopt-sr",
     "pbe0-d3bj/def2-svp[exchange=seminumerical,grid=1]",
+    "pbe-d4/def2-svp[solvent=toluene]",
     "pbe-d3bj/def2-svp[grid=1,conv_tol=1e-06]",
 ]
 
@@ -54,6 +55,8 @@ def test_cost_is_estimated_before_anything_runs(text):
         ("pbe/def2-svp[grid]", r"write settings as \[name=value"),
         ("pbe/def2-svp[grud=1]", "grud: Extra inputs"),
         ("pbe/def2-svp[exchange=seminumerical]", "pbe has no exact exchange"),
+        ("pbe/def2-svp[solvent=toluol]", "unknown solvent .toluol.: did you mean .toluene."),
+        ("pbe/gth-dzvp-molopt-sr[solvent=water]", "a solvent needs a def2 basis"),
         ("pbe/def2-svp[grid=77]", "grid: Input should be less than or equal to 9"),
     ],
 )

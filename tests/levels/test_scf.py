@@ -61,3 +61,31 @@ def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
     assert excited.e_tot == pytest.approx(ground.mf.e_tot, abs=1e-6)
     assert cycles > 0
     assert "lower by" in lines[-1]
+
+
+def test_a_solvent_stabilises_a_polar_molecule_and_its_forces_are_derivatives():
+    from mscflow.levels.scf import forces, ground_state
+
+    water = Cluster.from_ase(molecule("H2O"))
+    wet = parse_level("pbe/def2-svp[solvent=water,grid=3]")
+    energies = [ground_state(water, level).energy for level in (parse_level("pbe/def2-svp"), wet)]
+    assert -0.6 < energies[1] - energies[0] < -0.1
+    force = forces(ground_state(water, wet))
+    step = 0.005
+    moved = []
+    for sign in (1, -1):
+        positions = water.positions.copy()
+        positions[1, 2] += sign * step
+        moved.append(ground_state(water.replace(positions=positions), wet).energy)
+    assert force[1, 2] == pytest.approx(-(moved[0] - moved[1]) / (2 * step), abs=0.02)
+    assert "water as a dielectric" in wet.description
+
+
+def test_d4_is_another_dispersion_than_d3():
+    from mscflow.levels.scf import forces, ground_state
+
+    dimer = fragment("Zn", "chloride")
+    found = {d: ground_state(dimer, parse_level(f"pbe-{d}/def2-svp[grid=0]")) for d in ("d3bj", "d4")}
+    assert all(state.dispersion_energy < 0 for state in found.values())
+    assert found["d4"].dispersion_energy != pytest.approx(found["d3bj"].dispersion_energy, abs=1e-6)
+    assert abs(forces(found["d4"]).sum(axis=0)).max() < 0.05
