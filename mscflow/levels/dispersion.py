@@ -14,8 +14,7 @@ def dispersion(cluster: Cluster, level: PySCF) -> tuple[float, np.ndarray]:
 
     D3(BJ): two-body terms with the functional's damping parameters (Grimme, Ehrlich, Goerigk, J. Comput.
     Chem. 2011, 32, 1456), without the three-body term. D4: with it (Caldeweyher et al., J. Chem. Phys. 2019,
-    150, 154122). From the libraries behind pyscf-dispersion. The energy is that of the isolated molecule, in a
-    periodic box too.
+    150, 154122). The energy is that of the isolated molecule, in a periodic box too.
     """
     if level.dispersion is None:
         return 0.0, np.zeros((len(cluster), 3))
