@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from mscflow.analysis.spectra import read_spectrum
-from mscflow.builder import CATALOGUE, build, ligand_template
+from mscflow.builder import CATALOGUE, build, ligand_template, precursor
 from mscflow.chemistry import parse_ion, suggest
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
@@ -322,7 +322,21 @@ class Campaign(Section):
         """
         sections = (self.relax, self.vibrate, self.refine, self.exchange, self.reactions, self.excite)
         levels = {s.level for s in sections if s is not None and s.level is not None}
-        return [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
+        warnings = [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
+        return warnings + self._left_to_fallback()
+
+    def _left_to_fallback(self) -> list[str]:
+        """Return a warning for each ion that the relax level cannot represent."""
+        from mscflow.jobs.reactions import FALLBACK
+
+        found = []
+        level = parse_level((self.relax or RelaxSection()).level)
+        for ion in self.exchange.ions if self.exchange else ():
+            try:
+                level.require(precursor(ion))
+            except InputError as err:
+                found.append(f"{err}: all species of the exchange for {ion} are computed with {FALLBACK}")
+        return found
 
     def flow(self, cluster: Cluster, base: Path = Path()) -> Flow:
         """Return the jobflow Flow of the campaign for its start structure; paths are relative to `base`."""

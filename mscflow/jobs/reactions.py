@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from jobflow import Flow, Job, Maker, OnMissing, Response, job
 
 from mscflow.cluster import Cluster
+from mscflow.errors import InputError
 from mscflow.jobs.calculations import RelaxMaker, VibrateMaker, named
-from mscflow.levels import parse_level
-from mscflow.reactions.energies import ReactionEnergies, collect
+from mscflow.levels import Level, parse_level
+from mscflow.reactions.energies import ReactionEnergies, collect, merged_energies
 from mscflow.reactions.exchange import Sites, exchange, exchanges, n_exchanges
 from mscflow.reactions.reaction import Reaction
 from mscflow.reactions.reactivity import reactions_of
 from mscflow.tasks.relax import Relaxation
+
+FALLBACK = "gfn2-xtb"
+"""Covers every element of the field."""
 
 
 @dataclass
@@ -36,6 +40,9 @@ class ReactionsMaker(Maker):
     best
         If given, only so many reactions of each kind and ion, the lowest by `relax_maker`, go on to
         `refine_maker`.
+    fallback
+        Level of all species of a reaction of which one cannot be represented by that of `relax_maker`; None:
+        such a reaction fails.
     """
 
     name: str = "reactions"
@@ -43,6 +50,7 @@ class ReactionsMaker(Maker):
     refine_maker: Maker | None = None
     temperature: float | None = None
     best: int | None = None
+    fallback: str | Level | None = FALLBACK
 
     @job
     def make(self, reactions: list[Reaction]) -> Response:
@@ -66,7 +74,7 @@ class ExchangeMaker(Maker):
         Largest number of ions exchanged at a time.
     limit
         Placements of each number above one that are computed at most, in the order in which they are found.
-    relax_maker, refine_maker, temperature, best
+    relax_maker, refine_maker, temperature, best, fallback
         See `ReactionsMaker`.
     """
 
@@ -79,6 +87,7 @@ class ExchangeMaker(Maker):
     refine_maker: Maker | None = None
     temperature: float | None = None
     best: int | None = None
+    fallback: str | Level | None = FALLBACK
 
     @job
     def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
@@ -112,7 +121,7 @@ class ReactivityMaker(Maker):
         Name of the job.
     wanted
         Arguments of `mscflow.reactions.reactivity.reactions_of`.
-    relax_maker, refine_maker, temperature, best
+    relax_maker, refine_maker, temperature, best, fallback
         See `ReactionsMaker`.
     """
 
@@ -122,6 +131,7 @@ class ReactivityMaker(Maker):
     refine_maker: Maker | None = None
     temperature: float | None = None
     best: int | None = None
+    fallback: str | Level | None = FALLBACK
 
     @job
     def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
@@ -143,18 +153,64 @@ def _replaced(
     relaxation: Relaxation | None = None,
     refused: Sequence[str] = (),
 ) -> Response:
-    """Replace a maker's job by the flow of the reactions it wrote for a reactant that may be known."""
-    flow = reactions_flow(
-        reactions,
-        maker.relax_maker,
-        maker.refine_maker,
-        maker.name,
-        known={cluster.hash: relaxation} if cluster is not None and relaxation is not None else {},
-        refused=refused,
-        temperature=maker.temperature,
-        best=maker.best,
+    """Replace a maker's job by the flow of the reactions it wrote for a reactant that may be known.
+
+    Reactions with a species that the level cannot represent are computed at the fallback, as a whole.
+    """
+    known = {cluster.hash: relaxation} if cluster is not None and relaxation is not None else {}
+    reasons = _uncovered(reactions, maker.relax_maker) if maker.fallback is not None else {}
+    covered = [reaction for n, reaction in enumerate(reactions) if n not in reasons]
+    settings: dict[str, Any] = {"temperature": maker.temperature, "best": maker.best}
+    own = (maker.relax_maker, maker.refine_maker)
+    if not reasons:
+        return Response(
+            replace=reactions_flow(reactions, *own, maker.name, known=known, refused=refused, **settings)
+        )
+    other = replace(maker.relax_maker, level=maker.fallback)
+    text = parse_level(other.level).text
+    notes = [f"{reason}: {text} for its reactions" for reason in dict.fromkeys(reasons.values())]
+    rest = [reactions[n] for n in reasons]
+    flows = []
+    if covered:
+        usual = parse_level(maker.relax_maker.level).text
+        flows.append(reactions_flow(covered, *own, f"at {usual}", known, **settings))
+    flows.append(
+        reactions_flow(rest, other, maker.refine_maker, f"at {text}", refused=[*refused, *notes], **settings)
     )
-    return Response(replace=flow)
+    merged = merge_energies([flow.output for flow in flows])
+    merged.name = f"{maker.name} energies"
+    merged.config.on_missing_references = OnMissing.NONE
+    return Response(replace=Flow([*flows, merged], output=merged.output, name=maker.name))
+
+
+def _uncovered(reactions: Sequence[Reaction], relax_maker: Maker) -> dict[int, str]:
+    """Return the numbers of reactions with a species that the level cannot represent, and why."""
+    if not isinstance(relax_maker, RelaxMaker):
+        return {}
+    level = parse_level(relax_maker.level)
+    refusals: dict[str, str] = {}
+    found: dict[int, str] = {}
+    for n, reaction in enumerate(reactions):
+        for member, _ in reaction.species:
+            if member.hash not in refusals:
+                refusals[member.hash] = _refusal(level, member)
+            if refusals[member.hash]:
+                found.setdefault(n, refusals[member.hash])
+    return found
+
+
+def _refusal(level: Level, cluster: Cluster) -> str:
+    try:
+        level.require(cluster)
+    except InputError as err:
+        return str(err)
+    return ""
+
+
+@job(output_schema=ReactionEnergies)
+def merge_energies(documents: list[ReactionEnergies | None]) -> ReactionEnergies:
+    """Return one document of reactions at several levels, each reaction at one."""
+    return merged_energies([document for document in documents if document is not None])
 
 
 def reactions_flow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from ase import units
@@ -35,6 +36,8 @@ class Species(BaseModel):
         Its own warnings.
     thermal
         Gibbs energy minus electronic energy / eV, where vibrations were computed.
+    level
+        Text form of the level of its energy.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,6 +48,7 @@ class Species(BaseModel):
     converged: bool
     warnings: list[str]
     thermal: float | None = None
+    level: str = ""
 
 
 class ReactionEnergy(BaseModel):
@@ -65,6 +69,8 @@ class ReactionEnergy(BaseModel):
     gibbs, gibbs_kj_mol
         ΔG / eV and kJ/mol at the temperature of the document, where vibrations were computed: ideal gas at
         one atmosphere, see `mscflow.analysis.thermochemistry`.
+    level
+        Text form of the level of all its species.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -80,6 +86,7 @@ class ReactionEnergy(BaseModel):
     energy_kj_mol: float
     gibbs: float | None = None
     gibbs_kj_mol: float | None = None
+    level: str = ""
 
     @property
     def group(self) -> str:
@@ -97,9 +104,9 @@ class ReactionEnergies(Document):
     species
         All species, the reactant first.
     geometry_level, energy_level
-        Text forms of the levels of structures and energies.
+        Text forms of the levels of structures and energies, several where reactions differ.
     level
-        Level of the energies.
+        Level of the energies, of the first ones where reactions differ.
     level_description
         A phrase for people.
     failed
@@ -164,7 +171,7 @@ def collect(
     level = next(iter(levels.values()))
     energies = {key: result.energy for key, result in known.items()}
     thermal = {} if temperature is None else _thermal(vibrations or {}, temperature)
-    done = [_reaction_energy(r, energies, thermal) for r in reactions if _complete(r, energies)]
+    done = [_reaction_energy(r, energies, thermal, level.text) for r in reactions if _complete(r, energies)]
     warned = sorted(
         f"{species[key].name}: {warning}" for key, result in known.items() for warning in result.warnings
     )
@@ -181,6 +188,7 @@ def collect(
                 converged=result.converged,
                 warnings=result.warnings,
                 thermal=thermal.get(key),
+                level=level.text,
             )
             for key, result in known.items()
         ],
@@ -194,6 +202,33 @@ def collect(
         + [f"{species[key].name}: no vibrations" for key in known if temperature and key not in thermal],
         warnings=warned + _imaginary(vibrations or {}, species),
         temperature=temperature,
+    )
+
+
+def merged_energies(documents: Sequence[ReactionEnergies]) -> ReactionEnergies:
+    """Put reactions of several levels into one document; each row says its level.
+
+    Raises
+    ------
+    CalculationError
+        If there is no document.
+    """
+    if not documents:
+        raise CalculationError("no species of the reactions could be computed: see the jobs that failed")
+    first = documents[0]
+    return ReactionEnergies(
+        input_hash=hashlib.sha256("".join(d.input_hash for d in documents).encode()).hexdigest(),
+        reactions=sorted(
+            (row for d in documents for row in d.reactions), key=lambda row: (row.kind, row.ion, row.energy)
+        ),
+        species=[species for d in documents for species in d.species],
+        geometry_level=", ".join(dict.fromkeys(d.geometry_level for d in documents)),
+        energy_level=", ".join(dict.fromkeys(d.energy_level for d in documents)),
+        level=first.level,
+        level_description="; ".join(dict.fromkeys(d.level_description for d in documents)),
+        failed=[line for d in documents for line in d.failed],
+        temperature=first.temperature,
+        warnings=[line for d in documents for line in d.warnings],
     )
 
 
@@ -219,7 +254,7 @@ def _complete(reaction: Reaction, energies: Mapping[str, float]) -> bool:
 
 
 def _reaction_energy(
-    reaction: Reaction, energies: Mapping[str, float], thermal: Mapping[str, float]
+    reaction: Reaction, energies: Mapping[str, float], thermal: Mapping[str, float], level: str
 ) -> ReactionEnergy:
     energy = reaction.energy(energies)
     gibbs = energy + reaction.energy(thermal) if _complete(reaction, thermal) else None
@@ -235,4 +270,5 @@ def _reaction_energy(
         energy_kj_mol=energy * KJ_MOL,
         gibbs=gibbs,
         gibbs_kj_mol=None if gibbs is None else gibbs * KJ_MOL,
+        level=level,
     )

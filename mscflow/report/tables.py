@@ -194,10 +194,11 @@ def _energies(
     if energies is None:
         return None
     free = energies.temperature is not None
+    mixed = len({row.level for row in energies.reactions}) > 1
     rows = [
         (
             row.group,
-            row.label,
+            f"{row.label} [{row.level}]" if mixed else row.label,
             f"{row.energy:+.3f}",
             f"{row.energy_kj_mol:+.1f}",
             *(("–" if row.gibbs is None else f"{row.gibbs:+.3f}",) if free else ()),
