@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from jobflow import Flow, OnMissing, Response, job
+
+from mscflow.clock import Clock, out_of_time
 
 
 @job
@@ -112,3 +115,26 @@ def talk(text):
 @job
 def padding(n):
     return "x" * n
+
+
+@job
+def node(seconds: float) -> str:
+    """Return the name of the Slurm node, after some time."""
+    time.sleep(seconds)
+    return os.environ.get("SLURMD_NODENAME", "none")
+
+
+@job
+def count_to(number: int, path: str) -> dict[str, int]:
+    """Count seconds; the state is in a file, and the count stops before the process is ended."""
+    state = Path(path)
+    counted, blocks = map(int, state.read_text().split()) if state.exists() else (0, 0)
+    blocks += 1
+    clock = Clock()
+    while counted < number:
+        if clock.is_over():
+            raise out_of_time(f"counted to {counted}", state)
+        time.sleep(1)
+        counted += 1
+        state.write_text(f"{counted} {blocks}")
+    return {"counted": counted, "blocks": blocks}

@@ -14,10 +14,14 @@ from mscflow.cli.output import show_json, show_table, warn
 from mscflow.errors import CalculationError, InputError, OutOfTimeError
 
 if TYPE_CHECKING:
-    from mscflow.executors import JobRow
+    from mscflow.executors import JobRow, Site
 
 Directory = Annotated[Path, typer.Argument(help="Run directory.")]
 Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; they share the cores.")]
+SiteFile = Annotated[
+    Path | None, typer.Option("--site", help="YAML file of a batch system; templates lie in hpc/.")
+]
+BATCH_SYSTEMS = ("slurm", "pbs", "lsf", "sge")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 REPORT_FILE = "report.html"
 
@@ -35,7 +39,10 @@ def run(
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Run directory; by default runs/NAME.")
     ] = None,
-    executor: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
+    executor: Annotated[
+        str, typer.Option(help="Where jobs run: local, or with --site: slurm, pbs, lsf or sge.")
+    ] = "local",
+    site: SiteFile = None,
     workers: Workers = 1,
     walltime: Walltime = None,
     memory: Memory = None,
@@ -49,8 +56,7 @@ def run(
     from mscflow.cli.progress import Progress
     from mscflow.executors import run as run_flow
 
-    if executor != "local":
-        raise InputError(f"unknown executor {executor!r}: 'local' is what there is")
+    where = _where(executor, site)
     settings = load_campaign(campaign)
     cluster = settings.cluster(campaign.parent)
     warn(settings.require(cluster))
@@ -61,17 +67,26 @@ def run(
             for job in flow.jobs
         ]
         show_json(rows) if as_json else show_table(f"{settings.name}: {cluster.formula}", rows)
+        if not isinstance(where, str):
+            from mscflow.executors.pilot import scripts
+
+            for pool, script in scripts(where).items():
+                typer.echo(f"\n# block of pool {pool}\n{script}")
         return
     place = directory or Path("runs") / settings.name
     limit_time(walltime)
     limit_memory(memory)
     with Progress(settings.name) as progress:
-        run_flow(flow, dir=place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers)
+        run_flow(
+            flow, where, place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers
+        )
     _conclude(place, as_json)
 
 
 def resume(
     directory: Directory,
+    executor: Annotated[str, typer.Option(help="Where jobs run: local, or slurm with --site.")] = "local",
+    site: SiteFile = None,
     workers: Workers = 1,
     walltime: Walltime = None,
     memory: Memory = None,
@@ -83,10 +98,11 @@ def resume(
     from mscflow.executors import resume as resume_flow
 
     require_run(directory)
+    where = _where(executor, site)
     limit_time(walltime)
     limit_memory(memory)
     with Progress(directory.name) as progress:
-        resume_flow(directory, on_event=progress.update, n_workers=workers)
+        resume_flow(directory, where, on_event=progress.update, n_workers=workers)
     _conclude(directory, as_json)
 
 
@@ -115,6 +131,23 @@ def report(
 ) -> None:
     """Write the report of a run, finished or not."""
     typer.echo(_write_report(directory, output))
+
+
+def _where(executor: str, site: Path | None) -> str | Site:
+    """Return the executor that is asked for."""
+    from mscflow.executors import load_site
+
+    if executor == "local" and site is None:
+        return executor
+    if executor not in BATCH_SYSTEMS and executor != "local":
+        known = ", ".join(BATCH_SYSTEMS)
+        raise InputError(f"unknown executor {executor!r}: local, or with --site one of {known}")
+    if site is None:
+        raise InputError(f"--executor {executor} needs --site FILE: templates lie in hpc/")
+    found = load_site(site)
+    if executor not in (found.scheduler, "local"):
+        raise InputError(f"{site} is for {found.scheduler}, not for {executor}")
+    return found
 
 
 def _conclude(directory: Path, as_json: bool) -> None:

@@ -2,5 +2,17 @@
 
 from mscflow.executors.journal import JobRow, Journal, State
 from mscflow.executors.manager import STORE_FILE, JobEvent, require_run, resume, run
+from mscflow.executors.site import Site, load_site
 
-__all__ = ["STORE_FILE", "JobEvent", "JobRow", "Journal", "State", "require_run", "resume", "run"]
+__all__ = [
+    "STORE_FILE",
+    "JobEvent",
+    "JobRow",
+    "Journal",
+    "Site",
+    "State",
+    "load_site",
+    "require_run",
+    "resume",
+    "run",
+]

@@ -30,6 +30,12 @@ class LocalExecutor:
         Number of jobs that run side by side.
     """
 
+    goes_on = False
+    """A job that stopped in time for the end of the process waits for the next run."""
+
+    max_attempts = 2
+    """Attempts of a job whose process dies."""
+
     def __init__(self, n_workers: int = 1) -> None:
         self.n_workers = n_workers
         self._tasks: queue.SimpleQueue[tuple[dict[str, Any], Future] | None] = queue.SimpleQueue()

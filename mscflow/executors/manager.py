@@ -30,6 +30,8 @@ from mscflow.clock import RESERVE_S, deadline
 from mscflow.errors import InputError, StoreError
 from mscflow.executors.journal import JobRow, Journal, NewJob, State
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
+from mscflow.executors.pilot import PilotExecutor
+from mscflow.executors.site import Site
 from mscflow.executors.worker import FLOWS
 from mscflow.store import job_store
 
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 STORE_FILE = "store.sqlite"
 LOCK_FILE = "driver.lock"
-MAX_ATTEMPTS_AFTER_DEATH = 2
 ERROR_LINES = 12
 
 
@@ -64,7 +65,7 @@ class JobEvent:
 
 def run(
     flow: Flow | Job | list[Job],
-    executor: str = "local",
+    executor: str | Site = "local",
     dir: str | Path | None = None,  # noqa: A002 - the documented name
     *,
     campaign: str = "",
@@ -78,7 +79,8 @@ def run(
     flow
         What to run.
     executor
-        ``"local"``: worker processes on this machine.
+        ``"local"``: worker processes on this machine; or the `mscflow.executors.site.Site` of a batch
+        system.
     dir
         The run directory; by default a new one under ``runs/``. Where it holds the same flow already, the
         run goes on; finished jobs are not repeated.
@@ -87,7 +89,7 @@ def run(
     on_event
         Called in this thread whenever a job changes its state.
     n_workers
-        Jobs that run side by side.
+        Jobs that run side by side on this machine.
 
     Returns
     -------
@@ -101,8 +103,8 @@ def run(
     """
     from jobflow.core.flow import get_flow
 
-    if executor != "local":
-        raise InputError(f"unknown executor {executor!r}: 'local' is what there is")
+    if executor != "local" and not isinstance(executor, Site):
+        raise InputError(f"unknown executor {executor!r}: 'local', or the Site of a batch system")
     flow = get_flow(flow)
     directory = Path(dir) if dir is not None else _new_directory(flow.name)
     with _opened(directory) as journal:
@@ -125,7 +127,7 @@ def run(
                 f"{directory} holds another campaign or another version of {meta['name']!r}, "
                 f"not {flow.name!r}: choose another directory with --dir"
             )
-        responses = _drive(journal, directory, on_event, n_workers)
+        responses = _drive(journal, directory, on_event, executor, n_workers)
         stored = json.loads(journal.meta()["uuids"])
     own = dict(zip(stored, [job.uuid for job in jobs], strict=True))
     return {own.get(uuid, uuid): by_index for uuid, by_index in responses.items()}
@@ -133,6 +135,7 @@ def run(
 
 def resume(
     dir: str | Path,  # noqa: A002 - the documented name
+    executor: str | Site = "local",
     *,
     on_event: Callable[[JobEvent], None] | None = None,
     n_workers: int = 1,
@@ -149,7 +152,7 @@ def resume(
     with _opened(directory) as journal:
         if not journal.meta():
             raise InputError(f"{directory}: stopped before it began: start it with `mscflow run CAMPAIGN`")
-        return _drive(journal, directory, on_event, n_workers)
+        return _drive(journal, directory, on_event, executor, n_workers)
 
 
 def require_run(directory: Path) -> None:
@@ -237,10 +240,14 @@ def _opened(directory: Path) -> Iterator[Journal]:
 
 
 def _drive(
-    journal: Journal, directory: Path, on_event: Callable[[JobEvent], None] | None, n_workers: int
+    journal: Journal,
+    directory: Path,
+    on_event: Callable[[JobEvent], None] | None,
+    executor: str | Site,
+    n_workers: int,
 ) -> dict[str, dict[int, Response]]:
     journal.reopen()
-    driver = _Driver(journal, directory, on_event or (lambda _: None), n_workers)
+    driver = _Driver(journal, directory, on_event or (lambda _: None), executor, n_workers)
     driver.run()
     return _responses(journal)
 
@@ -291,11 +298,17 @@ class _Driver:
     """The scheduling of one run: which jobs are ready, what follows from the end of one."""
 
     def __init__(
-        self, journal: Journal, directory: Path, on_event: Callable[[JobEvent], None], n_workers: int
+        self,
+        journal: Journal,
+        directory: Path,
+        on_event: Callable[[JobEvent], None],
+        executor: str | Site,
+        n_workers: int,
     ) -> None:
         self.journal = journal
         self.directory = directory.resolve()
         self.on_event = on_event
+        self.where = executor
         self.n_workers = n_workers
         self.jobs: dict[tuple[str, int], JobRow] = {}
         self.keys: dict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -313,19 +326,23 @@ class _Driver:
         if not self.ready:
             return
         ended: Ended = queue.SimpleQueue()
-        executor = LocalExecutor(self.n_workers)
+        executor: LocalExecutor | PilotExecutor
+        if isinstance(self.where, Site):
+            executor = PilotExecutor(self.where, self.directory)
+        else:
+            executor = LocalExecutor(self.n_workers)
         n_running = 0
         try:
             with _interrupts_into(ended):
                 while (self.ready and not self._is_late()) or n_running:
-                    while self.ready and n_running < self.n_workers and not self._is_late():
+                    while self.ready and n_running < executor.n_workers and not self._is_late():
                         self._submit(executor, heapq.heappop(self.ready)[1], ended)
                         n_running += 1
                     event = ended.get()
                     if event is None:
                         raise KeyboardInterrupt
                     n_running -= 1
-                    self._end(*event)
+                    self._end(*event, executor)
         finally:
             executor.close()
 
@@ -390,7 +407,7 @@ class _Driver:
 
     def _submit(
         self,
-        executor: LocalExecutor,
+        executor: LocalExecutor | PilotExecutor,
         key: tuple[str, int],
         ended: Ended,
     ) -> None:
@@ -406,6 +423,7 @@ class _Driver:
         main = getattr(sys.modules["__main__"], "__file__", None)
         future = executor.submit(
             {
+                "name": row.name,
                 "job": self.journal.text(key),
                 "documents": {
                     "outputs": documents,
@@ -432,20 +450,23 @@ class _Driver:
             wanted = [uuid for uuid in dict.fromkeys(references) if uuid not in known]
         return documents
 
-    def _end(self, key: tuple[str, int], future: Future) -> None:
+    def _end(self, key: tuple[str, int], future: Future, executor: LocalExecutor | PilotExecutor) -> None:
         """Commit what a job did and see what may run now."""
         try:
             answer = future.result()
         except WorkerDiedError as err:
             self.deaths[key] += 1
-            if self.deaths[key] < MAX_ATTEMPTS_AFTER_DEATH:
+            if self.deaths[key] < executor.max_attempts:
                 heapq.heappush(self.ready, (self.jobs[key].number, key))
             else:
-                self._settle(key, State.FAILED, f"{err}, {MAX_ATTEMPTS_AFTER_DEATH} times")
+                self._settle(key, State.FAILED, f"{err}, {executor.max_attempts} times")
             return
         if "postponed" in answer:
             self.journal.postpone(key, answer["postponed"])
-            self.ready.clear()
+            if executor.goes_on:
+                heapq.heappush(self.ready, (self.jobs[key].number, key))
+            else:
+                self.ready.clear()
             self._changed(key)
             return
         if "error" in answer:

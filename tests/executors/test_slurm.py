@@ -1,0 +1,209 @@
+"""Flows on a real Slurm with two virtual nodes: blocks come, go and are lost; results and jobs are not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import flows_for_tests as flows
+import psutil
+import pytest
+from jobflow import Flow
+
+import mscflow
+from mscflow.builder import precursor
+from mscflow.errors import InputError
+from mscflow.executors import STORE_FILE, Journal, Site, load_site
+from mscflow.executors.pilot import scripts
+from mscflow.jobs import RefineMaker, RelaxMaker, named
+
+ROOT = Path(__file__).parents[2]
+SITE = {
+    "scheduler": "slurm",
+    "pools": {"small": {"cores": 2, "memory_gib": 1, "walltime": "00:10:00", "max_blocks": 2}},
+    "address": "127.0.0.1",
+}
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    """Start a Slurm on this machine, where that is possible, and stop it at the end."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        pytest.skip("a development Slurm needs root on Debian or Ubuntu")
+    script = str(ROOT / "hpc" / "dev-slurm.sh")
+    subprocess.run([script, "start"], check=True)
+    yield
+    subprocess.run([script, "stop"], check=True)
+
+
+def blocks() -> list[str]:
+    """Blocks that are pending or running."""
+    listed = subprocess.run(["squeue", "-h", "-o", "%i %T"], capture_output=True, text=True, check=True)
+    return [line.split()[0] for line in listed.stdout.splitlines() if "COMPLETING" not in line]
+
+
+def until(condition, seconds: float = 60.0) -> None:
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+def rows(directory: Path) -> list:
+    journal = Journal(directory / STORE_FILE)
+    found = journal.rows()
+    journal.close()
+    return found
+
+
+def outputs(responses: dict) -> list:
+    return sorted(str(r.output) for by_index in responses.values() for r in by_index.values())
+
+
+def test_jobs_run_on_both_nodes_and_nothing_is_left(slurm, tmp_path):
+    flow = Flow([flows.node(2.0) for _ in range(4)])
+    responses = mscflow.run(flow, Site.model_validate(SITE), tmp_path / "run")
+    nodes = Counter(by_index[1].output for by_index in responses.values())
+    assert set(nodes) == {"n1", "n2"}
+    assert sum(nodes.values()) == 4
+    until(lambda: not blocks())
+
+
+def test_a_flow_means_the_same_there(slurm, tmp_path):
+    local = mscflow.run(flows.tree(pause=0.0), dir=tmp_path / "local")
+    there = mscflow.run(flows.tree(pause=0.0), Site.model_validate(SITE), tmp_path / "there")
+    assert len(outputs(there)) == len(outputs(local))
+    assert Counter(row.state for row in rows(tmp_path / "there")) == Counter(
+        row.state for row in rows(tmp_path / "local")
+    )
+
+
+def test_a_cancelled_block_costs_another_attempt_and_nothing_else(slurm, tmp_path):
+    flow = Flow([flows.node(4.0) for _ in range(4)])
+    cancelled = []
+
+    def cancel() -> None:
+        until((tmp_path / "run" / STORE_FILE).exists)
+        until(running_blocks)
+        time.sleep(3)
+        cancelled.extend(running_blocks()[:1])
+        subprocess.run(["scancel", *cancelled], check=True)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    responses = mscflow.run(flow, Site.model_validate(SITE), tmp_path / "run")
+    thread.join()
+    assert cancelled
+    assert len(responses) == 4
+    attempts = [row.n_attempts for row in rows(tmp_path / "run")]
+    assert max(attempts) == 2
+    until(lambda: not blocks())
+
+
+def running_blocks() -> list[str]:
+    listed = subprocess.run(
+        ["squeue", "-h", "-t", "RUNNING", "-o", "%i"], capture_output=True, text=True, check=True
+    )
+    return listed.stdout.split()
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, {tests!r})
+import flows_for_tests as flows
+import mscflow
+from jobflow import Flow
+from mscflow.executors import Site
+mscflow.run(Flow([flows.node(1.5) for _ in range(8)]), Site.model_validate({site!r}), {directory!r})
+"""
+
+
+def test_a_killed_driver_leaves_nothing_behind_once_its_run_goes_on(slurm, tmp_path):
+    directory = tmp_path / "run"
+    script = DRIVER.format(tests=str(ROOT / "tests"), site=SITE, directory=str(directory))
+    driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    until((directory / STORE_FILE).exists)
+    until(lambda: sum(row.state == "done" for row in rows(directory)) >= 2)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    done = {row.key for row in rows(directory) if row.state == "done"}
+    assert blocks()
+    responses = mscflow.resume(directory, Site.model_validate(SITE))
+    assert len(responses) == 8
+    assert all(row.n_attempts == 1 for row in rows(directory) if row.key in done)
+    until(lambda: not blocks())
+    left = [
+        p for p in psutil.process_iter(["cmdline"]) if "interchange.py" in " ".join(p.info["cmdline"] or ())
+    ]
+    assert left == []
+
+
+def test_a_job_that_is_longer_than_a_block_goes_on_in_the_next(slurm, tmp_path):
+    pool = {"cores": 2, "memory_gib": 1, "walltime": "00:01:00"}
+    site = Site.model_validate({**SITE, "pools": {"short": pool}})
+    responses = mscflow.run(Flow([flows.count_to(70, str(tmp_path / "state"))]), site, tmp_path / "run")
+    (response,) = (by_index[1] for by_index in responses.values())
+    assert response.output["counted"] == 70
+    assert response.output["blocks"] >= 2
+
+
+def test_dry_run_prints_the_scripts():
+    (text,) = scripts(Site.model_validate(SITE)).values()
+    assert "#SBATCH --mem=1g" in text
+    assert "#SBATCH --cpus-per-task=2" in text
+    assert "#SBATCH --time=10" in text
+    assert "export MSCFLOW_MEMORY_GIB=1" in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "hpc").glob("*.yaml")), ids=lambda path: path.stem)
+def test_templates_are_valid(path):
+    site = load_site(path)
+    assert site.pool_of("refine In4P") == site.jobs["refine"]
+    assert site.pool_of("relax In4P") == site.jobs["default"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pools: {}", "pools: Dictionary should have at least 1 item"),
+        ("pools: {a: {cores: 0, memory_gib: 1}}", "pools.a.cores"),
+        ("pools: {a: {cores: 1, memory_gib: 1}}\njobs: {refine: b}", "there is no pool 'b': a"),
+        ("pools: {a: {cores: 1, memory_gib: 1, walltime: 4h}}", "pools.a.walltime"),
+        ("pools: [", "YAML syntax"),
+    ],
+)
+def test_a_broken_site_is_refused(text, message, tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_site(path)
+
+
+def test_chemistry_on_two_nodes_is_that_of_this_process(slurm, tmp_path):
+    """MACE relaxations in one pool, density functional theory in another."""
+    pool = {"cores": 2, "memory_gib": 3, "walltime": "00:10:00"}
+    site = Site.model_validate(
+        {**SITE, "pools": {"small": pool, "large": pool}, "jobs": {"refine": "large", "default": "small"}}
+    )
+
+    def chemistry() -> Flow:
+        jobs = []
+        for ion in ("Zn2+", "Cd2+", "Ga3+"):
+            relaxed = named(RelaxMaker(fmax=0.1), precursor(ion, "formate"))
+            jobs += [relaxed, named(RefineMaker(level="pbe/def2-svp[grid=0]"), relaxed.output.cluster)]
+        return Flow(jobs)
+
+    def energies(responses: dict) -> list[float]:
+        return [by_index[1].output.energy for by_index in responses.values()]
+
+    there = mscflow.run(chemistry(), site, tmp_path / "there")
+    here = mscflow.run(chemistry(), dir=tmp_path / "here")
+    assert sorted(energies(there)) == pytest.approx(sorted(energies(here)), abs=1e-3)
+    assert len(energies(there)) == 6
