@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mscflow.analysis.binding import binding_modes
     from mscflow.analysis.homology import homology
+    from mscflow.analysis.scattering import diffraction, pdf
     from mscflow.analysis.separations import separations
     from mscflow.builder import build, build_different
     from mscflow.campaign import Campaign, load_campaign
@@ -38,6 +39,7 @@ _HOMES = {
     "binding_modes": "mscflow.analysis.binding",
     "build": "mscflow.builder",
     "build_different": "mscflow.builder",
+    "diffraction": "mscflow.analysis.scattering",
     "displacement": "mscflow.reactions.removal",
     "exchange": "mscflow.reactions.exchange",
     "excite": "mscflow.tasks.excite",
@@ -46,6 +48,7 @@ _HOMES = {
     "ligand_exchange": "mscflow.reactions.ligands",
     "load_campaign": "mscflow.campaign",
     "parse_level": "mscflow.levels",
+    "pdf": "mscflow.analysis.scattering",
     "read": "mscflow.files",
     "refine": "mscflow.tasks.refine",
     "relax": "mscflow.tasks.relax",
@@ -67,6 +70,7 @@ __all__ = [
     "binding_modes",
     "build",
     "build_different",
+    "diffraction",
     "displacement",
     "exchange",
     "excite",
@@ -75,6 +79,7 @@ __all__ = [
     "ligand_exchange",
     "load_campaign",
     "parse_level",
+    "pdf",
     "read",
     "refine",
     "relax",

@@ -1,0 +1,111 @@
+"""The Debye equation against a plain sum over all pairs, and against what is known of clusters."""
+
+import numpy as np
+import pytest
+from scipy.signal import find_peaks
+from scipy.spatial.transform import Rotation
+
+import mscflow
+from mscflow.analysis.scattering import (
+    Settings,
+    diffraction,
+    form_factor,
+    intensity,
+    pdf,
+    structure_function,
+)
+from mscflow.builder import build
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+
+IN4P = build("In4P")
+
+
+def plain_intensity(cluster: Cluster, settings: Settings) -> np.ndarray:
+    """Every pair of atoms, one after the other."""
+    q = settings.q
+    factors = [
+        form_factor(s, q, settings.radiation) * np.exp(-(q**2) * settings.displacement(s) / 2)
+        for s in cluster.symbols
+    ]
+    total = sum(form_factor(s, q, settings.radiation) ** 2 for s in cluster.symbols)
+    for i, (a, x) in enumerate(zip(factors, cluster.positions, strict=True)):
+        for b, y in zip(factors[:i], cluster.positions[:i], strict=True):
+            phase = q * np.linalg.norm(x - y)
+            total += 2 * a * b * np.sin(phase) / phase
+    return total
+
+
+@pytest.mark.parametrize("radiation", ["x-ray", "neutron"])
+def test_bins_change_nothing(radiation):
+    settings = Settings(qmax=20.0, u_iso={"In": 0.004, "P": 0.006}, radiation=radiation)
+    exact = plain_intensity(IN4P, settings)
+    assert np.abs(intensity(IN4P, settings) - exact).max() < 1e-4 * exact.max()
+
+
+def test_form_factors_begin_with_the_number_of_electrons_and_fall():
+    q = np.linspace(0.0, 25.0, 50)
+    for symbol, electrons in (("H", 1), ("P", 15), ("Se", 34), ("In", 49)):
+        factor = form_factor(symbol, q)
+        assert factor[0] == pytest.approx(electrons, abs=0.02)
+        assert factor[-1] < 0.3 * electrons
+    with pytest.raises(InputError, match="no x-ray scattering factor for Xx"):
+        form_factor("Xx", q)
+
+
+def test_two_atoms_give_one_peak_where_they_are():
+    pair = Cluster(("Se", "Se"), np.array([[0, 0, 0], [0, 0, 2.6]]))
+    found = pdf(pair, rmax=6.0, rstep=0.005)
+    assert found.r[found.g.argmax()] == pytest.approx(2.6, abs=0.02)
+    peaks, _ = find_peaks(found.g, prominence=0.6 * found.g.max())
+    assert len(peaks) == 1
+
+
+def test_neither_orientation_nor_order_matters():
+    order = np.random.default_rng(0).permutation(len(IN4P))
+    turned = (IN4P.positions @ Rotation.random(random_state=1).as_matrix())[order] + 3.0
+    other = Cluster(tuple(IN4P.symbols[i] for i in order), turned)
+    np.testing.assert_allclose(pdf(other).g, pdf(IN4P).g, atol=2e-3)
+
+
+def test_partial_functions_add_up():
+    settings = Settings()
+    elements = sorted(IN4P.composition)
+    parts = [
+        structure_function(IN4P, settings, (a, b)) - 1
+        for n, a in enumerate(elements)
+        for b in elements[n:]
+        if a != b or IN4P.composition[a] > 1
+    ]
+    np.testing.assert_allclose(sum(parts), structure_function(IN4P, settings) - 1, atol=1e-10)
+
+
+def test_cadmium_selenide_clusters_look_as_published():
+    """Nearest neighbours at 2.6 Å; sharp peaks for zincblende; correlations end with the cluster."""
+    found = mscflow.pdf(build("Cd35Se20", ligand=["chloride", "ammonia"]), rmax=25.0, qdamp=0.0)
+    peaks, _ = find_peaks(found.g, prominence=0.2 * found.g.max())
+    assert found.r[peaks[0]] == pytest.approx(2.6, abs=0.1)
+    assert found.r[peaks[1]] == pytest.approx(4.3, abs=0.2)
+    far = np.abs(found.g[found.r > 20]).max()
+    assert far < 0.05 * found.g.max()
+
+
+def test_diffraction_of_a_large_cluster_has_the_first_maximum_of_indium_phosphide():
+    angles, pattern = diffraction(build("In37P20", ligand="chloride"))
+    window = (angles > 20) & (angles < 32)
+    assert angles[window][pattern[window].argmax()] == pytest.approx(27, abs=3)  # (111) of InP: 26.3°
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rmax": -1.0}, "0 ≤ rmin < rmax"),
+        ({"qmin": 30.0}, "0 ≤ qmin < qmax"),
+        ({"u_iso": -0.1}, "must not be negative"),
+        ({"radiation": "electron"}, "'x-ray' or 'neutron'"),
+        ({"partial": ("Au", "Au")}, "no pair"),
+    ],
+)
+def test_nonsense_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        pdf(IN4P, **arguments)
