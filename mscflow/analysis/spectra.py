@@ -31,7 +31,7 @@ J. Chem. Phys. 1939, 7, 14)."""
 PROMINENCE = 0.03
 """How far a maximum stands out, in units of the highest absorption."""
 
-SMALLEST_SPECTRUM = 10
+FEWEST_POINTS = 10
 """Number of points below which a file is no spectrum."""
 
 
@@ -135,27 +135,46 @@ def read_spectrum(path: str | Path) -> MeasuredSpectrum:
     InputError
         If the file is missing, or holds fewer than ten points or a wavelength that is not positive.
     """
-    path = Path(path)
+    wavelengths, absorbance = read_columns(Path(path), "a spectrum", "wavelength / nm and absorbance")
+    if wavelengths[0] <= 0:
+        raise InputError(f"{path}: wavelengths must be positive (nm), not {wavelengths[0]}")
+    return MeasuredSpectrum(
+        source=Path(path).name, wavelengths=tuple(wavelengths), absorbance=tuple(absorbance)
+    )
+
+
+def read_columns(path: Path, kind: str, columns: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first two columns of a text file, in ascending order of the first.
+
+    Parameters
+    ----------
+    path
+        The file; lines that do not begin with two numbers are left out.
+    kind, columns
+        What it should be, and hold, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is missing or holds fewer than `FEWEST_POINTS` points.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     points = {}
     for line in path.read_text(errors="replace").splitlines():
         words = re.split(r"[,;\s]+", line.strip())
         try:
-            wavelength, absorbance = float(words[0]), float(words[1])
+            x, y = float(words[0]), float(words[1])
         except (ValueError, IndexError):
             continue
-        if np.isfinite(wavelength) and np.isfinite(absorbance):
-            points[wavelength] = absorbance
-    if len(points) < SMALLEST_SPECTRUM or min(points) <= 0:
+        if np.isfinite(x) and np.isfinite(y):
+            points[x] = y
+    if len(points) < FEWEST_POINTS:
         raise InputError(
-            f"{path}: a spectrum is lines of wavelength / nm and absorbance, at least {SMALLEST_SPECTRUM}; "
-            f"{len(points)} were found"
+            f"{path}: {kind} is lines of {columns}, at least {FEWEST_POINTS}; {len(points)} were found"
         )
     ordered = sorted(points)
-    return MeasuredSpectrum(
-        source=path.name, wavelengths=tuple(ordered), absorbance=tuple(points[w] for w in ordered)
-    )
+    return np.array(ordered), np.array([points[x] for x in ordered])
 
 
 def absorption_spectrum(

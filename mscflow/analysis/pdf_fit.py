@@ -1,0 +1,140 @@
+"""Which structure a measured pair distribution function belongs to.
+
+Few parameters and no positions: scale, a common strain, one mean-square displacement. A structure that is
+right up to bond lengths then fits, and one with other neighbours does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mscflow.analysis.scattering import U_ISO, Radiation, pdf
+from mscflow.analysis.spectra import read_columns
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+
+LARGEST_STRAIN = 0.05
+SMALLEST_U, LARGEST_U = 5e-4, 0.05
+"""Bounds of the strain, and of the mean-square displacement / Å²."""
+
+
+@dataclass(frozen=True)
+class MeasuredPDF:
+    """A measured pair distribution function.
+
+    Parameters
+    ----------
+    r, g
+        Distances / Å, evenly spaced, and G(r) / Å⁻².
+    qmin, qmax, qdamp
+        How it was measured / Å⁻¹; see `mscflow.analysis.scattering.Settings`.
+    radiation
+        ``"x-ray"`` or ``"neutron"``.
+    """
+
+    r: np.ndarray
+    g: np.ndarray
+    qmin: float = 0.7
+    qmax: float = 25.0
+    qdamp: float = 0.04
+    radiation: Radiation = "x-ray"
+
+    def __post_init__(self) -> None:
+        """Refuse distances that are not evenly spaced.
+
+        Raises
+        ------
+        InputError
+            If they are not, or the lengths differ.
+        """
+        steps = np.diff(self.r)
+        if len(self.r) != len(self.g) or len(steps) < 2 or np.ptp(steps) > 0.01 * abs(steps[0]):
+            raise InputError("a measured PDF needs evenly spaced distances (Å) and as many values of G")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A structure fitted to a measured function.
+
+    Parameters
+    ----------
+    rw
+        Weighted residual √(Σ(G_obs − G_calc)²/ΣG_obs²): 0 is perfect, above 0.4 or so another structure.
+    scale, strain, u_iso
+        Scale of G, relative change of all distances, mean-square displacement / Å².
+    g
+        The calculated function / Å⁻².
+    """
+
+    rw: float
+    scale: float
+    strain: float
+    u_iso: float
+    g: np.ndarray
+
+
+def fit_pdf(cluster: Cluster, measured: MeasuredPDF) -> Fit:
+    """Fit scale, strain and mean-square displacement of a structure.
+
+    Parameters
+    ----------
+    cluster
+        The structure, with or without ligands.
+    measured
+        The function to fit.
+    """
+    from scipy.optimize import least_squares
+
+    step = float(measured.r[1] - measured.r[0])
+    norm = float(np.linalg.norm(measured.g))
+
+    def unscaled(strain: float, u_iso: float) -> np.ndarray:
+        strained = cluster.replace(positions=(1 + strain) * cluster.positions)
+        found = pdf(
+            strained, float(measured.r[0]), float(measured.r[-1]), step,
+            measured.qmin, measured.qmax, measured.qdamp, u_iso=u_iso, radiation=measured.radiation,
+        )  # fmt: skip
+        return found.g[: len(measured.r)]
+
+    def scale(g: np.ndarray) -> float:
+        return float(g @ measured.g / (g @ g))
+
+    def residuals(x: np.ndarray) -> np.ndarray:
+        g = unscaled(x[0], np.exp(x[1]))
+        return (scale(g) * g - measured.g) / norm
+
+    bounds = ([-LARGEST_STRAIN, np.log(SMALLEST_U)], [LARGEST_STRAIN, np.log(LARGEST_U)])
+    best = least_squares(residuals, [0.0, np.log(U_ISO)], bounds=bounds, x_scale=[0.01, 0.5], xtol=1e-5)
+    strain, u_iso = float(best.x[0]), float(np.exp(best.x[1]))
+    g = unscaled(strain, u_iso)
+    rw = float(np.linalg.norm(residuals(best.x)))
+    return Fit(rw, scale(g), strain, u_iso, scale(g) * g)
+
+
+def rank(candidates: Mapping[str, Cluster], measured: MeasuredPDF) -> dict[str, Fit]:
+    """Fit every candidate; the best comes first."""
+    fits = {name: fit_pdf(cluster, measured) for name, cluster in candidates.items()}
+    return dict(sorted(fits.items(), key=lambda item: item[1].rw))
+
+
+def read_pdf(path: str | Path, **settings: float) -> MeasuredPDF:
+    """Read r / Å and G(r) / Å⁻² from the first two columns of a text file (``.gr``).
+
+    Parameters
+    ----------
+    path
+        The file; lines that do not begin with two numbers are left out.
+    settings
+        qmin, qmax, qdamp of `MeasuredPDF`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or holds no such columns.
+    """
+    r, g = read_columns(Path(path), "a PDF", "r / Å and G / Å⁻²")
+    return MeasuredPDF(r, g, **settings)  # type: ignore[arg-type]
