@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from mscflow.analysis.spectra import read_spectrum
-from mscflow.builder import CATALOGUE, build, ligand_template, precursor
+from mscflow.builder import CATALOGUE, build, build_different, ligand_template, precursor
 from mscflow.chemistry import parse_ion, suggest
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
@@ -175,6 +175,8 @@ class ExchangeSection(Section):
         Temperature / K at which there are Gibbs energies, from vibrations of every species.
     best
         How many reactions of each ion, the lowest at the relax level, go on to `level`; by default all.
+    shells
+        Number of different arrangements of the ligands that are relaxed and exchanged (built clusters).
     """
 
     ions: tuple[IonText, ...] = Field(min_length=1)
@@ -184,6 +186,7 @@ class ExchangeSection(Section):
     level: DftText | None = None
     temperature: float | None = Field(default=None, gt=0)
     best: int | None = Field(default=None, ge=1)
+    shells: int = Field(default=1, ge=1)
 
 
 class DisplacementSection(Section):
@@ -402,7 +405,18 @@ class Campaign(Section):
             excite,
             vibrate_maker=vibrate,
             reactions_maker=reactions,
+            arrangements=self._other_arrangements(cluster),
         ).make(cluster)
+
+    def _other_arrangements(self, cluster: Cluster) -> list[Cluster]:
+        """Return the cluster with other arrangements of its ligands, as many as the exchange asks for."""
+        n, section = self.exchange.shells if self.exchange else 1, self.structure
+        if n == 1:
+            return []
+        if section.build is None or self.relax is None:
+            raise InputError("exchange.shells needs a built cluster and a section 'relax'")
+        found = build_different(section.build, n, section.ligand, section.hand, section.seed, section.modes)
+        return [other for other in found if other.hash != cluster.hash][: n - 1]
 
     def hash(self, cluster: Cluster) -> str:
         """Return the SHA-256 of the campaign and its start structure."""

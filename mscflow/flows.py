@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobflow import Flow, Job, Maker
+from jobflow import Flow, Job, Maker, OnMissing
 
 from mscflow.cluster import Cluster
 from mscflow.jobs import (
@@ -42,6 +43,8 @@ class CampaignMaker(Maker):
         Vibrations of the relaxed structure.
     reactions_maker
         Energies of other reactions.
+    arrangements
+        The cluster with other arrangements of its ligands: relaxed, and exchanged as well.
     """
 
     name: str = "campaign"
@@ -52,6 +55,7 @@ class CampaignMaker(Maker):
     excite_maker: ExciteMaker | None = None
     vibrate_maker: VibrateMaker | None = None
     reactions_maker: ReactivityMaker | None = None
+    arrangements: Sequence[Cluster] = ()
 
     def make(self, cluster: Cluster) -> Flow:
         """Return the flow for a start structure."""
@@ -67,10 +71,20 @@ class CampaignMaker(Maker):
             jobs.append(named(AnalyseMaker(of=of), cluster, current))
         if self.vibrate_maker is not None:
             jobs.append(named(self.vibrate_maker, cluster, current))
-        for maker in (self.exchange_maker, self.reactions_maker):
-            if maker is not None:
-                jobs.append(maker.make(current, relaxation))
-                jobs[-1].name = f"{maker.name} {cluster.name or cluster.formula}"
+        others = [
+            named(self.relax_maker, other) for other in self.arrangements if self.relax_maker is not None
+        ]
+        for number, other in enumerate(others, start=2):
+            other.name += f" (arrangement {number})"
+        jobs += others
+        whole = cluster.name or cluster.formula
+        if self.exchange_maker is not None:
+            jobs.append(self.exchange_maker.make(current, relaxation, [other.output for other in others]))
+            jobs[-1].name = f"{self.exchange_maker.name} {whole}"
+            jobs[-1].config.on_missing_references = OnMissing.NONE if others else OnMissing.ERROR
+        if self.reactions_maker is not None:
+            jobs.append(self.reactions_maker.make(current, relaxation))
+            jobs[-1].name = f"{self.reactions_maker.name} {whole}"
         if self.refine_maker is not None:
             jobs.append(named(self.refine_maker, cluster, current))
             current = jobs[-1].output.cluster

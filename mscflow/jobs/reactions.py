@@ -55,7 +55,7 @@ class ReactionsMaker(Maker):
     @job
     def make(self, reactions: list[Reaction]) -> Response:
         """Add one job per distinct species, and one that collects the `ReactionEnergies`."""
-        return _replaced(self, reactions)
+        return _replaced(self, reactions, {})
 
 
 @dataclass
@@ -90,7 +90,12 @@ class ExchangeMaker(Maker):
     fallback: str | Level | None = FALLBACK
 
     @job
-    def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
+    def make(
+        self,
+        cluster: Cluster,
+        relaxation: Relaxation | None = None,
+        others: Sequence[Relaxation | None] = (),
+    ) -> Response:
         """Enumerate the reactions of a relaxed cluster and add one job per distinct species.
 
         Parameters
@@ -99,16 +104,41 @@ class ExchangeMaker(Maker):
             The reactant.
         relaxation
             Its own result at the level of `relax_maker`; without it the reactant is computed as well.
+        others
+            The same cluster with other arrangements of its ligands, relaxed; None where that failed.
         """
-        reactions = [reaction for ion in self.ions for reaction in exchange(cluster, ion, self.sites)]
+        relaxed = [found for found in others if found is not None]
+        known = {found.cluster.hash: found for found in relaxed}
+        if relaxation is not None:
+            known[cluster.hash] = relaxation
+        reactions: list[Reaction] = []
+        left_out: list[str] = []
+        for number, reactant in enumerate([cluster, *(found.cluster for found in relaxed)], start=1):
+            for ion in self.ions:
+                found, left = self._reactions(reactant, ion)
+                reactions += [_of_arrangement(r, number) for r in found] if relaxed else found
+                left_out += left
+        return _replaced(self, reactions, known, left_out)
+
+    def _reactions(self, cluster: Cluster, ion: str) -> tuple[list[Reaction], list[str]]:
+        """Return the reactions of one ion, and what was left out."""
+        reactions = list(exchange(cluster, ion, self.sites))
         left_out = []
-        for ion in self.ions:
-            for n in range(2, self.n + 1):
-                reactions += islice(exchanges(cluster, ion, n, self.sites), self.limit)
-                count = n_exchanges(cluster, ion, n, self.sites)
-                if count > self.limit:
-                    left_out.append(f"{n} {ion}: {self.limit} of {count} placements were computed")
-        return _replaced(self, reactions, cluster, relaxation, left_out)
+        for n in range(2, self.n + 1):
+            reactions += islice(exchanges(cluster, ion, n, self.sites), self.limit)
+            count = n_exchanges(cluster, ion, n, self.sites)
+            if count > self.limit:
+                left_out.append(f"{n} {ion}: {self.limit} of {count} placements were computed")
+        return reactions, left_out
+
+
+def _of_arrangement(reaction: Reaction, number: int) -> Reaction:
+    """Return the reaction with the number of the reactant's arrangement of ligands in label and tags."""
+    return replace(
+        reaction,
+        label=f"arrangement {number}: {reaction.label}",
+        tags={**reaction.tags, "arrangement": number},
+    )
 
 
 @dataclass
@@ -143,21 +173,19 @@ class ReactivityMaker(Maker):
             See `ExchangeMaker.make`.
         """
         reactions, refused = reactions_of(cluster, **self.wanted)
-        return _replaced(self, reactions, cluster, relaxation, refused)
+        return _replaced(self, reactions, {cluster.hash: relaxation} if relaxation else {}, refused)
 
 
 def _replaced(
     maker: ReactionsMaker | ExchangeMaker | ReactivityMaker,
     reactions: list[Reaction],
-    cluster: Cluster | None = None,
-    relaxation: Relaxation | None = None,
+    known: Mapping[str, Relaxation],
     refused: Sequence[str] = (),
 ) -> Response:
-    """Replace a maker's job by the flow of the reactions it wrote for a reactant that may be known.
+    """Replace a maker's job by the flow of the reactions it wrote; species in `known` are not relaxed again.
 
     Reactions with a species that the level cannot represent are computed at the fallback, as a whole.
     """
-    known = {cluster.hash: relaxation} if cluster is not None and relaxation is not None else {}
     reasons = _uncovered(reactions, maker.relax_maker) if maker.fallback is not None else {}
     covered = [reaction for n, reaction in enumerate(reactions) if n not in reasons]
     settings: dict[str, Any] = {"temperature": maker.temperature, "best": maker.best}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ase import units
 from pydantic import BaseModel, ConfigDict
@@ -60,8 +61,9 @@ class ReactionEnergy(BaseModel):
         What is distinguished, the equation, and where.
     kind
         Of another reaction than a cation exchange: what happens.
-    ion, n, leaving
-        Of an exchange: incoming cation and number of them, binding modes of the leaving ligands.
+    ion, n, leaving, arrangement
+        Of an exchange: incoming cation and number of them, binding modes of the leaving ligands, and which
+        arrangement of its ligands the reactant had.
     energy
         ΔE / eV, products minus reactants, electronic (no vibrations).
     energy_kj_mol
@@ -82,6 +84,7 @@ class ReactionEnergy(BaseModel):
     ion: str
     n: int = 1
     leaving: list[str]
+    arrangement: int = 1
     energy: float
     energy_kj_mol: float
     gibbs: float | None = None
@@ -123,6 +126,34 @@ class ReactionEnergies(Document):
     level_description: str
     failed: list[str]
     temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much the cost of an exchange depends on the arrangement of the ligands.
+
+    Parameters
+    ----------
+    ion, n
+        Incoming cation and number of them.
+    lowest
+        Lowest energy of each arrangement / eV.
+    """
+
+    ion: str
+    n: int
+    lowest: tuple[float, ...]
+
+
+def spreads(energies: ReactionEnergies) -> list[Spread]:
+    """Return the spread over arrangements for each ion and number of ions; empty where there is one only."""
+    if len({row.arrangement for row in energies.reactions}) < 2:
+        return []
+    lowest: dict[tuple[str, int], dict[int, float]] = {}
+    for row in energies.reactions:
+        of_ion = lowest.setdefault((row.ion, row.n), {})
+        of_ion[row.arrangement] = min(row.energy, of_ion.get(row.arrangement, row.energy))
+    return [Spread(ion, n, tuple(found.values())) for (ion, n), found in sorted(lowest.items())]
 
 
 def collect(
@@ -266,6 +297,7 @@ def _reaction_energy(
         ion=reaction.tags.get("ion", ""),
         n=len(reaction.tags.get("sites", ())) or 1,
         leaving=list(reaction.tags.get("leaving", ())),
+        arrangement=reaction.tags.get("arrangement", 1),
         energy=energy,
         energy_kj_mol=energy * KJ_MOL,
         gibbs=gibbs,

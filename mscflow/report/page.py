@@ -138,6 +138,7 @@ def _all_tables(results: CampaignResults) -> list[tables.Table]:
         tables.bond_orders_table,
         tables.modes_table,
         tables.exchange_table,
+        tables.spread_table,
         tables.stability_table,
         tables.species_table,
         tables.reactions_table,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from mscflow.cluster import Cluster
-from mscflow.reactions.energies import ReactionEnergies
+from mscflow.reactions.energies import ReactionEnergies, spreads
 from mscflow.reactions.stability import compositions, stable_ranges
 from mscflow.report.results import CampaignResults
 from mscflow.tasks.electronic import SMALLEST_BOND_ORDER
@@ -159,6 +159,28 @@ def exchange_table(results: CampaignResults) -> Table | None:
     """Return the exchange energies."""
     columns = ("ion", "site and leaving ligand", "ΔE / eV", "ΔE / kJ/mol", "reaction")
     return _energies("exchange", "Exchange energies", columns, results.exchange)
+
+
+def spread_table(results: CampaignResults) -> Table | None:
+    """Return how exchange energies depend on the arrangement of the ligands."""
+    found = spreads(results.exchange) if results.exchange is not None else []
+    if not found or results.exchange is None:
+        return None
+    rows = [
+        (
+            item.ion,
+            str(item.n),
+            str(len(item.lowest)),
+            f"{min(item.lowest):+.3f}",
+            f"{np.mean(item.lowest):+.3f}",
+            f"{np.std(item.lowest):.3f}",
+            f"{max(item.lowest):+.3f}",
+        )
+        for item in found
+    ]
+    columns = ("ion", "number", "arrangements", "best ΔE / eV", "mean", "standard deviation", "worst")
+    caption = f"Lowest exchange energy of each arrangement of the ligands, at {results.exchange.energy_level}"
+    return Table("spread", caption, columns, rows)
 
 
 def stability_table(results: CampaignResults) -> Table | None:

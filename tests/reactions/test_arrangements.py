@@ -1,0 +1,42 @@
+"""Exchange energies over several arrangements of the ligands."""
+
+import numpy as np
+import pytest
+from jobflow import run_locally
+
+from mscflow.campaign import parse_campaign
+from mscflow.errors import InputError
+from mscflow.reactions.energies import ReactionEnergies, spreads
+from mscflow.report import CampaignResults
+from mscflow.report.tables import spread_table
+
+CAMPAIGN = """
+name: arrangements
+structure: {build: In4P}
+relax: {level: gfn1-xtb, fmax: 0.5}
+exchange: {ions: [Ga3+], sites: [1, 2], shells: 2}
+analyse: false
+"""
+
+
+def test_best_mean_and_spread_of_two_arrangements():
+    campaign = parse_campaign(CAMPAIGN)
+    flow = campaign.flow(campaign.cluster())
+    responses = run_locally(flow, log=False, ensure_success=True)
+    outputs = [r.output for by_index in responses.values() for r in by_index.values()]
+    energies = next(o for o in outputs if isinstance(o, ReactionEnergies))
+    assert {row.arrangement for row in energies.reactions} == {1, 2}
+    assert all(row.label.startswith(f"arrangement {row.arrangement}: Ga3+") for row in energies.reactions)
+    (spread,) = spreads(energies)
+    expected = [min(r.energy for r in energies.reactions if r.arrangement == k) for k in (1, 2)]
+    assert sorted(spread.lowest) == pytest.approx(sorted(expected))
+    (row,) = spread_table(CampaignResults(name="x", exchange=energies)).rows
+    assert float(row[4]) == pytest.approx(np.mean(expected), abs=1e-3)
+    references = [s for s in energies.species if s.name == "Ga(O2CH)3"]
+    assert len(references) == 1  # once for both arrangements
+
+
+def test_arrangements_of_a_file_are_refused():
+    campaign = parse_campaign(CAMPAIGN.replace("relax: {level: gfn1-xtb, fmax: 0.5}\n", ""))
+    with pytest.raises(InputError, match="shells needs a built cluster"):
+        campaign.flow(campaign.cluster())
