@@ -115,9 +115,17 @@ class ExchangeMaker(Maker):
         left_out: list[str] = []
         for number, reactant in enumerate([cluster, *(found.cluster for found in relaxed)], start=1):
             for ion in self.ions:
-                found, left = self._reactions(reactant, ion)
+                try:
+                    found, left = self._reactions(reactant, ion)
+                except InputError as err:
+                    if not relaxed:
+                        raise
+                    left_out.append(f"arrangement {number}, {ion}: {err}")
+                    continue
                 reactions += [_of_arrangement(r, number) for r in found] if relaxed else found
                 left_out += left
+        if left_out and not reactions:
+            raise InputError("; ".join(left_out))
         return _replaced(self, reactions, known, left_out)
 
     def _reactions(self, cluster: Cluster, ion: str) -> tuple[list[Reaction], list[str]]:

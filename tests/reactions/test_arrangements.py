@@ -13,7 +13,7 @@ from mscflow.report.tables import spread_table
 CAMPAIGN = """
 name: arrangements
 structure: {build: In4P}
-relax: {level: gfn1-xtb, fmax: 0.5}
+relax: {level: gfn2-xtb+pairs, fmax: 0.5}
 exchange: {ions: [Ga3+], sites: [1, 2], shells: 2}
 analyse: false
 """
@@ -36,7 +36,17 @@ def test_best_mean_and_spread_of_two_arrangements():
     assert len(references) == 1  # once for both arrangements
 
 
+def test_an_arrangement_that_reacted_stops_no_other():
+    """GFN2-xTB lets phosphide take oxygen from the second arrangement: what is left is no formate."""
+    campaign = parse_campaign(CAMPAIGN.replace("+pairs", ""))
+    responses = run_locally(campaign.flow(campaign.cluster()), log=False, ensure_success=True)
+    outputs = [r.output for by_index in responses.values() for r in by_index.values()]
+    energies = next(o for o in outputs if isinstance(o, ReactionEnergies))
+    assert {row.arrangement for row in energies.reactions} == {1}
+    assert any("arrangement 2, Ga3+: no molecular reference" in line for line in energies.failed)
+
+
 def test_arrangements_of_a_file_are_refused():
-    campaign = parse_campaign(CAMPAIGN.replace("relax: {level: gfn1-xtb, fmax: 0.5}\n", ""))
+    campaign = parse_campaign(CAMPAIGN.replace("relax: {level: gfn2-xtb+pairs, fmax: 0.5}\n", ""))
     with pytest.raises(InputError, match="shells needs a built cluster"):
         campaign.flow(campaign.cluster())
