@@ -126,7 +126,7 @@ def electronic_structure(cluster: Cluster, mf: Any) -> ElectronicStructure:
         spins=_rounded(populations.spins) if is_open else None,
         spin_square=float(mf.spin_square()[0]) if is_open else None,
         bond_orders=[
-            BondOrder(i=int(i), j=int(j), order=round(float(orders[i, j]), 4))
+            BondOrder(i=int(i), j=int(j), order=round(float(orders[i, j]), 6))
             for i, j in np.argwhere(np.triu(orders > SMALLEST_BOND_ORDER))
         ],
         orbitals=_orbitals(cluster, mf, populations.orbital_shares),
@@ -162,4 +162,4 @@ def _orbitals(cluster: Cluster, mf: Any, shares: np.ndarray) -> Orbitals:
 
 
 def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(value), 4) for value in values]
+    return [round(float(value), 6) for value in values]

@@ -173,7 +173,8 @@ def assert_close(a, b, where):
         for n, (x, y) in enumerate(zip(a, b, strict=True)):
             assert_close(x, y, f"{where}.{n}")
     elif isinstance(a, float):
-        assert a == pytest.approx(b, rel=1e-6, abs=1e-5), where
+        # Energies converge with the square of the error of the density, populations with itself.
+        assert a == pytest.approx(b, rel=1e-6, abs=1e-3 if ".electronic." in where else 1e-5), where
     elif not where.endswith(("hash", "bonds", "cycles")):
         assert a == b, where
 
