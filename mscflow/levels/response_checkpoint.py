@@ -6,6 +6,7 @@ ones in the same order, so that a repeated calculation reads those that are ther
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -17,8 +18,8 @@ import numpy as np
 from mscflow.clock import Clock, out_of_time
 from mscflow.optimize.state_file import write_arrays
 
-SAME = 1e-6
-"""Largest difference between two trial vectors that are the same one."""
+SAME = 1e-9
+"""Largest difference between two trial vectors that are the same; products of others spoil convergence."""
 
 
 class KeptProducts:
@@ -32,6 +33,8 @@ class KeptProducts:
         One file per call.
     what
         Names the calculation, where there is no time to go on.
+    orbitals
+        Coefficients of the orbitals in which the matrix is written: products in others are not read.
 
     Attributes
     ----------
@@ -39,10 +42,13 @@ class KeptProducts:
         Calls that were computed, and that were read.
     """
 
-    def __init__(self, product: Callable[[Any], np.ndarray], directory: Path, what: str) -> None:
+    def __init__(
+        self, product: Callable[[Any], np.ndarray], directory: Path, what: str, orbitals: np.ndarray
+    ) -> None:
         self.product = product
         self.directory = directory
         self.what = what
+        self._orbitals = hashlib.sha256(np.ascontiguousarray(orbitals).tobytes()).hexdigest()
         self.n_computed = self.n_read = 0
         self._clock: Clock | None = None
 
@@ -56,7 +62,7 @@ class KeptProducts:
         """
         path = self.directory / f"{self.n_read + self.n_computed:04d}.npz"
         vectors = np.asarray(vectors)
-        found = _read(path, vectors)
+        found = _read(path, vectors, self._orbitals)
         if found is not None:
             self.n_read += 1
             return found
@@ -64,7 +70,7 @@ class KeptProducts:
         if self._clock.is_over():
             raise out_of_time(self.what, self.directory)
         products = np.asarray(self.product(vectors))
-        write_arrays(path, {"vectors": vectors, "products": products})
+        write_arrays(path, {"vectors": vectors, "products": products, "orbitals": self._orbitals})
         self.n_computed += 1
         return products
 
@@ -75,7 +81,7 @@ def keep_products(solver: Any, directory: Path, what: str) -> None:
 
     def kept(*arguments: Any) -> tuple[KeptProducts, np.ndarray]:
         product, diagonal = make(*arguments)
-        return KeptProducts(product, directory, what), diagonal
+        return KeptProducts(product, directory, what, solver._scf.mo_coeff), diagonal
 
     solver.gen_vind = kept
 
@@ -85,12 +91,14 @@ def forget_products(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _read(path: Path, vectors: np.ndarray) -> np.ndarray | None:
-    """Return the products of a file if it is whole and those of these vectors."""
+def _read(path: Path, vectors: np.ndarray, orbitals: str) -> np.ndarray | None:
+    """Return the products of a file if it is whole and those of these vectors in these orbitals."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            same = archive["vectors"].shape == vectors.shape and np.allclose(
-                archive["vectors"], vectors, rtol=0, atol=SAME
+            same = (
+                str(archive["orbitals"]) == orbitals
+                and archive["vectors"].shape == vectors.shape
+                and np.allclose(archive["vectors"], vectors, rtol=0, atol=SAME)
             )
             return np.asarray(archive["products"]) if same else None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
