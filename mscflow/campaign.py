@@ -332,14 +332,13 @@ class Campaign(Section):
         """Return a warning for each ion that the relax level cannot represent."""
         from mscflow.jobs.reactions import FALLBACK
 
-        found = []
         level = parse_level((self.relax or RelaxSection()).level)
-        for ion in self.exchange.ions if self.exchange else ():
-            try:
-                level.require(precursor(ion))
-            except InputError as err:
-                found.append(f"{err}: all species of the exchange for {ion} are computed with {FALLBACK}")
-        return found
+        ions = self.exchange.ions if self.exchange else ()
+        return [
+            f"{reason}: all species of the exchange for {ion} are computed with {FALLBACK}"
+            for ion in ions
+            if (reason := level.refusal(precursor(ion)))
+        ]
 
     def flow(self, cluster: Cluster, base: Path = Path()) -> Flow:
         """Return the jobflow Flow of the campaign for its start structure; paths are relative to `base`."""

@@ -111,8 +111,7 @@ def fit_pdf(cluster: Cluster, measured: MeasuredPDF) -> Fit:
     best = least_squares(residuals, [0.0, np.log(U_ISO)], bounds=bounds, x_scale=[0.01, 0.5], xtol=1e-5)
     strain, u_iso = float(best.x[0]), float(np.exp(best.x[1]))
     g = unscaled(strain, u_iso)
-    rw = float(np.linalg.norm(residuals(best.x)))
-    return Fit(rw, scale(g), strain, u_iso, scale(g) * g)
+    return Fit(float(np.linalg.norm(best.fun)), scale(g), strain, u_iso, scale(g) * g)
 
 
 def rank(candidates: Mapping[str, Cluster], measured: MeasuredPDF) -> dict[str, Fit]:

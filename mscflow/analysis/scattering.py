@@ -164,14 +164,14 @@ def structure_function(
     factors = _factors(cluster, settings)
     composition = cluster.composition
     mean = sum(n * factors[symbol] for symbol, n in composition.items()) / len(cluster)
-    return 1 + _between(cluster, settings, partial) / len(cluster) / mean**2
+    return 1 + _between(cluster, settings, factors, partial) / len(cluster) / mean**2
 
 
 def intensity(cluster: Cluster, settings: Settings) -> np.ndarray:
     """Return the coherent intensity I(Q) of one particle / electrons² (neutrons: fm²), shape (n_q,)."""
     factors = _factors(cluster, settings)
     own = sum(n * factors[symbol] ** 2 for symbol, n in cluster.composition.items())
-    return np.asarray(own + _between(cluster, settings, None))
+    return np.asarray(own + _between(cluster, settings, factors, None))
 
 
 def diffraction(
@@ -231,10 +231,14 @@ def _factors(cluster: Cluster, settings: Settings) -> dict[str, np.ndarray]:
     return {symbol: form_factor(symbol, settings.q, settings.radiation) for symbol in cluster.composition}
 
 
-def _between(cluster: Cluster, settings: Settings, partial: tuple[str, str] | None) -> np.ndarray:
+def _between(
+    cluster: Cluster,
+    settings: Settings,
+    factors: Mapping[str, np.ndarray],
+    partial: tuple[str, str] | None,
+) -> np.ndarray:
     """Return the part of the intensity that comes from different atoms, shape (n_q,)."""
     q = settings.q
-    factors = _factors(cluster, settings)
     damped = {
         symbol: factor * np.exp(-(q**2) * settings.displacement(symbol) / 2)
         for symbol, factor in factors.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -21,7 +21,6 @@ Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; t
 SiteFile = Annotated[
     Path | None, typer.Option("--site", help="YAML file of a batch system; templates lie in hpc/.")
 ]
-BATCH_SYSTEMS = ("slurm", "pbs", "lsf", "sge")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 REPORT_FILE = "report.html"
 
@@ -136,11 +135,12 @@ def report(
 def _where(executor: str, site: Path | None) -> str | Site:
     """Return the executor that is asked for."""
     from mscflow.executors import load_site
+    from mscflow.executors.site import Scheduler
 
     if executor == "local" and site is None:
         return executor
-    if executor not in BATCH_SYSTEMS and executor != "local":
-        known = ", ".join(BATCH_SYSTEMS)
+    if executor not in get_args(Scheduler):
+        known = ", ".join(name for name in get_args(Scheduler) if name != "local")
         raise InputError(f"unknown executor {executor!r}: local, or with --site one of {known}")
     if site is None:
         raise InputError(f"--executor {executor} needs --site FILE: templates lie in hpc/")

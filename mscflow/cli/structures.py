@@ -297,6 +297,7 @@ def exchange(
     """Compute exchange energies for every distinct site and leaving ligand."""
     from mscflow.reactions.energies import collect
     from mscflow.reactions.exchange import exchange as exchange_reactions
+    from mscflow.reactions.reaction import distinct_species
     from mscflow.tasks.relax import Relaxation
     from mscflow.tasks.relax import relax as relax_cluster
     from mscflow.tasks.vibrate import Vibrations
@@ -305,7 +306,7 @@ def exchange(
     theory = _level(level, trust)
     reactant = relax_cluster(_read(file, charge, multiplicity), theory, fmax)
     reactions = [r for name in ion for r in exchange_reactions(reactant.cluster, name, sites)]  # type: ignore[arg-type]
-    species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
+    species = distinct_species(reactions)
     results: dict[str, Relaxation] = {reactant.cluster.hash: reactant}
     vibrations: dict[str, Vibrations] = {}
     for n, (key, member) in enumerate(species.items(), start=1):

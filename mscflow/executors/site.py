@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mscflow.errors import InputError
+from mscflow.yaml_file import read_model
 
 DEFAULT = "default"
 """Kind of job that takes all that are not named."""
@@ -98,16 +98,4 @@ def load_site(path: Path) -> Site:
     InputError
         If the file is missing or breaks the schema.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file: templates lie in hpc/")
-    try:
-        return Site.model_validate(YAML(typ="safe", pure=True).load(path.read_text()))
-    except YAMLError as err:
-        raise InputError(f"{path}: YAML syntax: {' '.join(str(err).split())}") from err
-    except ValidationError as err:
-        problem = err.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')}") from err
+    return read_model(path, Site, hint=": templates lie in hpc/")

@@ -15,7 +15,7 @@ from mscflow.jobs.calculations import RelaxMaker, VibrateMaker, named
 from mscflow.levels import Level, parse_level
 from mscflow.reactions.energies import ReactionEnergies, collect, merged_energies
 from mscflow.reactions.exchange import Sites, exchange, exchanges, n_exchanges
-from mscflow.reactions.reaction import Reaction
+from mscflow.reactions.reaction import Reaction, distinct_species
 from mscflow.reactions.reactivity import reactions_of
 from mscflow.tasks.relax import Relaxation
 
@@ -229,18 +229,10 @@ def _uncovered(reactions: Sequence[Reaction], relax_maker: Maker) -> dict[int, s
     for n, reaction in enumerate(reactions):
         for member, _ in reaction.species:
             if member.hash not in refusals:
-                refusals[member.hash] = _refusal(level, member)
+                refusals[member.hash] = level.refusal(member)
             if refusals[member.hash]:
                 found.setdefault(n, refusals[member.hash])
     return found
-
-
-def _refusal(level: Level, cluster: Cluster) -> str:
-    try:
-        level.require(cluster)
-    except InputError as err:
-        return str(err)
-    return ""
 
 
 @job(output_schema=ReactionEnergies)
@@ -276,7 +268,7 @@ def reactions_flow(
     temperature, best
         See `ReactionsMaker`.
     """
-    species = {c.hash: c for reaction in reactions for c, _ in reaction.species}
+    species = distinct_species(reactions)
     jobs: list[Job] = []
     results: dict[str, Any] = {}
     vibrations: dict[str, Any] = {}
@@ -295,9 +287,8 @@ def reactions_flow(
         if refine_maker is not None and best is None:
             jobs.append(named(refine_maker, member, relaxed))
             results[key] = jobs[-1].output
-    summary = _summary(reactions, results, parse_level(level).text, refused, vibrations, temperature)
+    summary = _summary(name, reactions, results, parse_level(level).text, refused, vibrations, temperature)
     if refine_maker is None or best is None:
-        summary.name = f"{name} energies"
         return Flow([*jobs, summary], output=summary.output, name=name)
     summary.name = f"{name} screening"
     funnel = refine_best(reactions, results, vibrations, summary.output, refine_maker, best, name)
@@ -307,6 +298,7 @@ def reactions_flow(
 
 
 def _summary(
+    name: str,
     reactions: list[Reaction],
     results: Mapping[str, Any],
     geometry_level: str,
@@ -318,6 +310,7 @@ def _summary(
     made = collect_energies(
         reactions, dict(results), geometry_level, list(refused), dict(vibrations), temperature
     )
+    made.name = f"{name} energies"
     made.config.on_missing_references = OnMissing.NONE
     return made
 
@@ -363,12 +356,11 @@ def refine_best(
             left_out.append(
                 f"{group}: the best {best} of {len(members)} at {screening.energy_level} were refined"
             )
-    species = {c.hash: c for reaction in chosen for c, _ in reaction.species}
+    species = distinct_species(chosen)
     jobs = {key: named(refine_maker, member, relaxations[key].cluster) for key, member in species.items()}
     results = {key: made.output for key, made in jobs.items()}
     kept = {key: vibrations[key] for key in species if key in vibrations}
-    summary = _summary(chosen, results, screening.geometry_level, left_out, kept, screening.temperature)
-    summary.name = f"{name} energies"
+    summary = _summary(name, chosen, results, screening.geometry_level, left_out, kept, screening.temperature)
     return Response(replace=Flow([*jobs.values(), summary], output=summary.output, name=name))
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mscflow.errors import InputError
+
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
@@ -39,6 +41,14 @@ class Estimate(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    n_atoms: int
+    n_basis: int = 0
+    n_auxiliary: int = 0
+    memory_gib: float
+    disk_gib: float = 0.0
+    time_s: float
+    route: str
+
     def __str__(self) -> str:
         """Return size, memory, time and route in one line."""
         counts = [f"{self.n_atoms} atoms"]
@@ -49,14 +59,6 @@ class Estimate(BaseModel):
             f"{', '.join(counts)}; {self.memory_gib:.1f} GiB{disk}, about {duration(self.time_s)} for an "
             f"energy and gradient: {self.route}"
         )
-
-    n_atoms: int
-    n_basis: int = 0
-    n_auxiliary: int = 0
-    memory_gib: float
-    disk_gib: float = 0.0
-    time_s: float
-    route: str
 
 
 def duration(seconds: float) -> str:
@@ -103,6 +105,14 @@ class Level(BaseModel, ABC):
         InputError
             If it cannot (an element is missing, a model file is absent, ...).
         """
+
+    def refusal(self, cluster: Cluster) -> str:
+        """Return why the level cannot represent the cluster; empty where it can."""
+        try:
+            self.require(cluster)
+        except InputError as err:
+            return str(err)
+        return ""
 
     @abstractmethod
     def calculator(self, cluster: Cluster) -> Calculator:

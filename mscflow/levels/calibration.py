@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from mscflow.errors import InputError
-from mscflow.levels.library import data_directory
+from mscflow.levels.library import data_directory, replace_file
 
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
@@ -78,10 +78,6 @@ def calibrate(cluster: Cluster) -> dict[str, float]:
         atoms.get_forces()
         expected = level.estimate(cluster).time_s / speed(kind)
         found[kind] = round((time.perf_counter() - started) / expected, 3)
-    path = kept_in()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(found, indent=1) + "\n")
-    partial.replace(path)
+    replace_file(kept_in(), (json.dumps(found, indent=1) + "\n").encode())
     _factors.cache_clear()
     return found

@@ -33,8 +33,9 @@ def curvature(cluster: Cluster, level: Level) -> Callable[[np.ndarray], np.ndarr
         (3 n_atoms, 3 n_atoms). None where the level cannot represent the cluster, or was not made for
         some of its atoms.
     """
+    if level.refusal(cluster):
+        return None
     try:
-        level.require(cluster)
         distance = level.extrapolation(cluster)
     except (InputError, CalculationError):
         return None

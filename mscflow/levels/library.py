@@ -97,7 +97,7 @@ def load_library() -> Library:
 def save_library(library: Library) -> None:
     """Write the library; a reader sees the old file or the new one, never a part."""
     text = json.dumps(library.model_dump(mode="json"), indent=1, sort_keys=True)
-    _replace(data_directory() / "models.json", text.encode())
+    replace_file(data_directory() / "models.json", text.encode())
 
 
 def keep_file(source: Path, sha256: str) -> Path:
@@ -130,7 +130,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file; a reader sees the old one or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
         part.write(content)

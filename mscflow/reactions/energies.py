@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels import AnyLevel
-from mscflow.reactions.reaction import Reaction
+from mscflow.reactions.reaction import Reaction, distinct_species
 from mscflow.tasks.document import Document, input_hash
 from mscflow.tasks.refine import Refinement
 from mscflow.tasks.relax import Relaxation
@@ -191,7 +191,7 @@ def collect(
     CalculationError
         If no species has a result, or the results are of different levels.
     """
-    species = {cluster.hash: cluster for reaction in reactions for cluster, _ in reaction.species}
+    species = distinct_species(reactions)
     known = {key: result for key in species if (result := results.get(key)) is not None}
     if not known:
         raise CalculationError("no species of the reactions could be computed: see the jobs that failed")

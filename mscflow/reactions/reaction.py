@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -98,3 +98,8 @@ class Reaction(MSONable):
         """Restore a reaction from `as_dict`."""
         species = tuple((c if isinstance(c, Cluster) else Cluster.from_dict(c), n) for c, n in d["species"])
         return cls(species=species, label=d["label"], site=d["site"], tags=d["tags"])
+
+
+def distinct_species(reactions: Iterable[Reaction]) -> dict[str, Cluster]:
+    """Return every cluster of some reactions once, by its hash, in order of appearance."""
+    return {cluster.hash: cluster for reaction in reactions for cluster, _ in reaction.species}

@@ -133,6 +133,11 @@ def electronic_structure(cluster: Cluster, mf: Any) -> ElectronicStructure:
     )
 
 
+def parts(cluster: Cluster) -> list[str]:
+    """Return for each atom which of `PARTS` it belongs to."""
+    return [PARTS[role] for role in topology(cluster).roles]
+
+
 def spin_warnings(cluster: Cluster, electronic: ElectronicStructure) -> list[str]:
     """Return a warning where the spin state is not pure."""
     spin = (cluster.multiplicity - 1) / 2
@@ -151,7 +156,7 @@ def _orbitals(cluster: Cluster, mf: Any, shares: np.ndarray) -> Orbitals:
     highest = empty.min() + WINDOW[1] if len(empty) else np.inf
     kept = (energies > energies[occupations > 0].max() - WINDOW[0]) & (energies < highest)
     order = np.flatnonzero(kept)[np.argsort(energies[kept], kind="stable")]
-    part = np.array([PARTS[role] for role in topology(cluster).roles])
+    part = np.array(parts(cluster))
     return Orbitals(
         energies=_rounded(energies[order]),
         occupations=_rounded(occupations[order]),

@@ -16,9 +16,8 @@ from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import Level
 from mscflow.tasks.document import TaskDocument, input_hash
-from mscflow.tasks.electronic import PARTS
+from mscflow.tasks.electronic import parts
 from mscflow.tasks.refine import ScfRecord, record, require_dft
-from mscflow.topology import topology
 
 if TYPE_CHECKING:
     from mscflow.levels.transitions import Transitions
@@ -192,7 +191,7 @@ def excite(
         warnings.append(f"{level.xc.upper()} is a pure functional: charge-transfer states come out too low")
     solved = zip(solver.e, solver.oscillator_strength(), solver.xy, strict=True)
     transitions = Transitions(ground.mf)
-    part_of = [PARTS[role] for role in topology(cluster).roles]
+    part_of = parts(cluster)
     if cubes is not None:
         named = {f"S{n}": xy[0] for n, xy in enumerate(solver.xy[:nstates], start=1)}
         transitions.write_cubes(named, Path(cubes))

@@ -152,6 +152,7 @@ def refine(
         raise InputError(f"fmax must be positive (eV/Å), not {fmax}")
     warnings = level.require(cluster)
     cheap = parse_level(hessian) if n_steps and hessian is not None else None
+    estimate = level.estimate(cluster)  # before the calculation takes its memory
     started = time.perf_counter()
     path = None if state_file is None else Path(state_file)
     scf_file = None if path is None else path.with_suffix(".scf.npz")
@@ -184,7 +185,6 @@ def refine(
     homo, lumo = last.frontier
     electronic = electronic_structure(refined, last.mf)
     warnings += spin_warnings(refined, electronic)
-    estimate = level.estimate(cluster)
     records = [*earlier, *map(record, calculator.states)]
     if scf_file is not None:
         scf_file.unlink(missing_ok=True)

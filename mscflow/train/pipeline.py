@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
 from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import ModelRecord, file_checksum
@@ -24,6 +21,7 @@ from mscflow.train.validate import (
     structure_errors,
     training_domain,
 )
+from mscflow.yaml_file import read_model
 
 LARGEST_COMPARED = 75
 """Structures of more atoms are not relaxed with the teacher for the card: that would take hours."""
@@ -37,19 +35,7 @@ def load_recipe(path: Path) -> Recipe:
     InputError
         If the file is missing or breaks the schema.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        return Recipe.model_validate(YAML(typ="safe", pure=True).load(path.read_text()))
-    except YAMLError as err:
-        raise InputError(f"{path}: YAML syntax: {' '.join(str(err).split())}") from err
-    except ValidationError as err:
-        problem = err.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{path}: {where}: {problem['msg']}") from err
+    return read_model(path, Recipe)
 
 
 def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:

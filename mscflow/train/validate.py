@@ -15,6 +15,7 @@ from mscflow.cluster import Cluster
 from mscflow.levels import Level
 from mscflow.levels.domain import Domain
 from mscflow.reactions.exchange import exchange
+from mscflow.reactions.reaction import distinct_species
 from mscflow.tasks.relax import Relaxation, relax
 from mscflow.topology import topology
 
@@ -158,7 +159,7 @@ def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[Ex
     """Compare exchange energies of In4P(O2CH)9: for each ion the first site and leaving ligand."""
     cluster = relax(build("In4P"), teacher, fmax=fmax).cluster
     reactions = [exchange(cluster, ion)[0] for ion in EXCHANGE_IONS]
-    species = {c.hash: c for r in reactions for c, _ in r.species}
+    species = distinct_species(reactions)
     ours, theirs = (
         {key: relax(c, level, fmax=fmax) for key, c in species.items()} for level in (model, teacher)
     )
