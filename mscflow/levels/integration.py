@@ -227,6 +227,16 @@ class BoxNumInt(dft.numint.NumInt):
                 matrix[np.ix_(box.functions, box.functions)] += part
         return number, total, potential + potential.transpose(0, 2, 1)
 
+    def cache_xc_kernel(self, mol: Any, grids: Any, *arguments: Any, **options: Any) -> tuple:
+        """Return density, potential and kernel of orbitals on the points in the order of the boxes."""
+        self.boxes(mol, grids)
+        return super().cache_xc_kernel(mol, grids, *arguments, **options)
+
+    def cache_xc_kernel1(self, mol: Any, grids: Any, *arguments: Any, **options: Any) -> tuple:
+        """Return density, potential and kernel of a density matrix on the points in the order of the boxes."""
+        self.boxes(mol, grids)
+        return super().cache_xc_kernel1(mol, grids, *arguments, **options)
+
     def nr_rks_fxc(
         self, mol: Any, grids: Any, xc_code: str, dm0: Any, dms: Any, relativity: int = 0, hermi: int = 0,
         rho0: Any = None, vxc: Any = None, fxc: Any = None, max_memory: float = 2000, verbose: Any = None,

@@ -196,8 +196,10 @@ def test_chemistry_on_two_nodes_is_that_of_this_process(slurm, tmp_path):
     def chemistry() -> Flow:
         jobs = []
         for ion in ("Zn2+", "Cd2+", "Ga3+"):
-            relaxed = named(RelaxMaker(fmax=0.1), precursor(ion, "formate"))
-            jobs += [relaxed, named(RefineMaker(level="pbe/def2-svp[grid=0]"), relaxed.output.cluster)]
+            start = precursor(ion, "formate")
+            relaxed = named(RelaxMaker(fmax=0.1), start)
+            refined = named(RefineMaker(level="pbe/def2-svp[grid=0]"), start, relaxed.output.cluster)
+            jobs += [relaxed, refined]
         return Flow(jobs)
 
     def energies(responses: dict) -> list[float]:

@@ -146,6 +146,14 @@ def test_the_coarse_grid_of_the_response_is_harmless():
     assert "grid level 1" in coarse.method
 
 
+def test_a_ground_state_from_disk_responds_as_the_one_that_was_solved(tmp_path):
+    solved, read = (ground_state(WATER, PySCF(grid=1), keep=tmp_path / "state.npz").mf for _ in range(2))
+    assert "callback" not in vars(read)  # it was read, not solved again
+    (product, diagonal), (again, _) = (mf.TDA().gen_vind(mf) for mf in (solved, read))
+    vectors = np.random.default_rng(0).normal(size=(2, diagonal.size))
+    np.testing.assert_allclose(again(vectors), product(vectors), atol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
