@@ -1,7 +1,8 @@
 """Small complete pieces of clusters, for training potentials and for calibrating levels of theory.
 
 ``In4P`` with nine formates, ``Cd7Se2`` with ten chlorides, ``In`` with three acetates and an amine: one to
-four anions of the tetrahedron M10E4 with all their cations, or a single cation.
+four anions of the tetrahedron M10E4 with all their cations, a single cation, or ``In13P4``: a cation inside,
+with its four anions and all of theirs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mscflow.errors import InputError
 
 FORMULA = re.compile(r"([A-Z][a-z]?)(\d*)(?:([A-Z][a-z]?)(\d*))?")
 
-SHAPES = ("M", "M2E", "M3E", "M4E", "M7E2", "M9E3", "M10E4")
+SHAPES = ("M", "M2E", "M3E", "M4E", "M7E2", "M9E3", "M10E4", "M13E4")
 
 
 def fragment_core(formula: str) -> Core:
@@ -43,8 +44,14 @@ def fragment_core(formula: str) -> Core:
     if not n_anions:
         whole = tetrahedral_core(metal, anion)
         return whole.without(range(1 + int(n_metals), len(whole)))
-    whole = tetrahedron(metal, anion, n_layers=3)
-    piece = whole.without(whole.anions[int(n_anions) :])
+    if shape == "M13E4":
+        whole = tetrahedron(metal, anion, n_layers=5)
+        middle = np.linalg.norm(whole.positions - whole.positions.mean(axis=0), axis=1).argmin()
+        kept = set(whole.graph[middle])
+    else:
+        whole = tetrahedron(metal, anion, n_layers=3)
+        kept = set(whole.anions[: int(n_anions)])
+    piece = whole.without(set(whole.anions) - kept)
     return piece.without(i for i in piece.cations if not piece.degree(i))
 
 

@@ -1,8 +1,8 @@
-"""A first density for ionic clusters: the superposition of their closed-shell ions and ligands.
+"""A first density for clusters of polar bonds: between those of their ions and ligands and those of their atoms.
 
-PySCF's standard guesses superpose neutral atoms. In a cluster of In3+, P3- and carboxylates some forty
-electrons are then at the wrong place, and the first cycles swing by hundreds of hartree. Here each ion
-and each ligand is solved by itself with its formal charge, which is nearly the density of the cluster.
+Neutral atoms put electrons of carboxylates at the wrong place, formal ions those of In–P and In–Cl bonds;
+either way the first cycles swing by hundreds of hartree. Each ion and each ligand is solved by itself with
+its formal charge, each atom as such; the sum of both is nearly the density of the cluster.
 
 This module imports PySCF at the top: import it inside functions only.
 """
@@ -23,6 +23,10 @@ from mscflow.topology import topology
 FRAGMENT_CONV_TOL = 1e-4
 FRAGMENT_MAX_CYCLE = 12
 """A fragment's density need not be better than the superposition is: loose threshold / Eh, few cycles."""
+
+
+NEUTRAL = 0.6
+"""Weight of the neutral atoms: a sixth fewer cycles than with ions alone, a third with chlorides."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def fragments(cluster: Cluster) -> list[Fragment]:
 def initial_density(cluster: Cluster, level: PySCF, mol: gto.Mole) -> tuple[np.ndarray, str]:
     """Return spin densities (2, n_basis, n_basis) in the basis of `mol`, and the name of the guess.
 
-    Without metals there are no ions: PySCF's ``minao`` guess is returned.
+    Without metals there are no ions: PySCF's ``minao`` guess is returned. Open shells start from ions alone,
+    whose spin is at its place.
     """
     parts = fragments(cluster)
     if len(parts) < 2:
@@ -75,7 +80,11 @@ def initial_density(cluster: Cluster, level: PySCF, mol: gto.Mole) -> tuple[np.n
         if len(part.atoms) > 1 or key not in solved:
             solved[key] = _solve(cluster, level, part)
         density[:, functions[:, None], functions] = solved[key]
-    return _with_electrons(density, mol), "ions and ligands"
+    if cluster.multiplicity > 1:
+        return _with_electrons(density, mol), "ions and ligands"
+    atoms = scf.hf.init_guess_by_atom(molecule(cluster, level))
+    mixed = (1 - NEUTRAL) * density + NEUTRAL / 2 * np.asarray(atoms)
+    return _with_electrons(mixed, mol), "ions, ligands and atoms"
 
 
 def _solve(cluster: Cluster, level: PySCF, part: Fragment) -> np.ndarray:

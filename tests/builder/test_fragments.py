@@ -17,6 +17,7 @@ from mscflow.topology import topology
         ("In7P2", 8, {1: 6, 2: 1}),
         ("In9P3", 12, {1: 6, 2: 3}),
         ("In10P4", 16, {1: 4, 2: 6}),
+        ("In13P4", 16, {1: 12, 4: 1}),
     ],
 )
 def test_cores_have_the_bonds_of_their_shape(formula, n_bonds, degrees):

@@ -69,12 +69,12 @@ def test_forces_equal_plain_pyscf():
     assert np.abs(mine * 0.529177210903 / Hartree + gradient).max() < 2e-5
 
 
-def test_the_ions_are_a_better_start_than_neutral_atoms():
+def test_ions_mixed_with_atoms_are_a_better_start_than_atoms():
     cluster = precursor("In3+")
     level = PySCF(grid=1)
     state = ground_state(cluster, level)
     _, stock = plain(cluster, level)
-    assert state.guess == "ions and ligands"
+    assert state.guess == "ions, ligands and atoms"
     # Only cycles on the final grid are dear; all of ours together are hardly more than PySCF's.
     final = int(state.stages[-1].split(": ")[1].split()[0])
     assert final < stock
