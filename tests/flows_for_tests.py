@@ -138,3 +138,47 @@ def count_to(number: int, path: str) -> dict[str, int]:
         counted += 1
         state.write_text(f"{counted} {blocks}")
     return {"counted": counted, "blocks": blocks}
+
+
+@job
+def ended(message):
+    return message + "_end"
+
+
+@job
+def asks_for(what):
+    return Response(output=11, **{what: ended("11")})
+
+
+@job
+def asks_for_failure(what):
+    return Response(output=11, **{what: fail()})
+
+
+@job
+def replaced_by_two():
+    first = ended("11")
+    second = ended(first.output)
+    return Response(
+        output=11, replace=Flow([first, second], {"first": first.output, "second": second.output})
+    )
+
+
+@job
+def first_of(outputs):
+    return outputs["first"]
+
+
+@job
+def stores_data(message):
+    return Response(output=message + "_end", stored_data={"a": "message"})
+
+
+@job
+def detour_that_stops():
+    return Response(output=11, detour=stop_flow())
+
+
+@job
+def detour_of_detours(n):
+    return Response(output=n, detour=detour_of_detours(n - 1) if n else None)

@@ -123,6 +123,14 @@ CREATE TABLE IF NOT EXISTS jobs (
     stop TEXT NOT NULL DEFAULT '', job TEXT NOT NULL, UNIQUE (uuid, idx))
 """
 
+_CREATE_RESPONSES = """
+CREATE TABLE IF NOT EXISTS responses (
+    uuid TEXT NOT NULL, idx INTEGER NOT NULL, response TEXT NOT NULL, PRIMARY KEY (uuid, idx))
+"""
+_CREATE_DETOURS = """
+CREATE TABLE IF NOT EXISTS detours (uuid TEXT NOT NULL, detour TEXT NOT NULL, PRIMARY KEY (uuid, detour))
+"""
+
 
 class Journal:
     """The job table of a run.
@@ -196,6 +204,18 @@ class Journal:
             for (text,) in self._connection.execute("SELECT document FROM data WHERE blob=?", [key])
         ]
 
+    def asked(self) -> dict[tuple[str, int], dict[str, Any]]:
+        """Return what the `Response` of finished jobs asked for or kept beside their output."""
+        found = self._connection.execute("SELECT uuid, idx, response FROM responses")
+        return {(uuid, index): json.loads(text) for uuid, index, text in found}
+
+    def detours(self) -> dict[str, list[str]]:
+        """Return the uuids of the detours of jobs: their children wait for these, come what may."""
+        found: dict[str, list[str]] = {}
+        for uuid, detour in self._connection.execute("SELECT uuid, detour FROM detours"):
+            found.setdefault(uuid, []).append(detour)
+        return found
+
     def start(self, key: tuple[str, int]) -> None:
         """Record that a job is being run."""
         with self._transaction() as connection:
@@ -212,6 +232,7 @@ class Journal:
         added: Sequence[NewJob],
         detour: Sequence[str] = (),
         stop: str = "",
+        asked: dict[str, Any] | None = None,
     ) -> None:
         """Commit a finished job: its documents, its state and the jobs it asked for, all or nothing.
 
@@ -224,9 +245,11 @@ class Journal:
         added
             Jobs of its `Response`.
         detour
-            uuids of those for which the job's own children must wait.
+            uuids of those that must have ended before the job's own children begin.
         stop
             What its `Response` stops: ``children``, ``jobflow`` or nothing.
+        asked
+            Other parts of its `Response`, to be given back by `Journal.asked`.
         """
         with self._transaction() as connection:
             for collection, members in documents.items():
@@ -236,8 +259,13 @@ class Journal:
                 "WHERE uuid=? AND idx=?",
                 (State.DONE, time.time(), stop, *key),
             )
-            if detour:
-                self._delay_children(key[0], detour)
+            if asked:
+                connection.execute(
+                    "INSERT OR REPLACE INTO responses VALUES (?, ?, ?)", (*key, json.dumps(asked))
+                )
+            connection.executemany(
+                "INSERT OR IGNORE INTO detours VALUES (?, ?)", [(key[0], d) for d in detour]
+            )
             self._add(added)
 
     def postpone(self, key: tuple[str, int], reason: str) -> None:
@@ -259,6 +287,8 @@ class Journal:
     def reopen(self) -> None:
         """Make every job that was interrupted, failed or was skipped wait again."""
         with self._transaction() as connection:
+            connection.execute(_CREATE_RESPONSES)
+            connection.execute(_CREATE_DETOURS)
             connection.execute(
                 "UPDATE jobs SET state=?, error='', ended=NULL WHERE state NOT IN (?, ?)",
                 (State.WAITING, State.DONE, State.STOPPED),
@@ -280,14 +310,6 @@ class Journal:
                 for j in jobs
             ],
         )
-
-    def _delay_children(self, uuid: str, detour: Sequence[str]) -> None:
-        waiting = self._connection.execute("SELECT number, parents FROM jobs WHERE state=?", [State.WAITING])
-        for number, text in waiting.fetchall():
-            parents = json.loads(text)
-            if uuid in parents:
-                more = json.dumps([*parents, *detour])
-                self._connection.execute("UPDATE jobs SET parents=? WHERE number=?", (more, number))
 
 
 def _row(values: tuple[Any, ...]) -> JobRow:

@@ -23,6 +23,9 @@ PARENT_CHECK_S = 0.5
 FLOWS = ("replace", "detour", "addition")
 """Fields of a `Response` that bring new jobs."""
 
+KEPT = (*FLOWS, "stored_data")
+"""Fields of a `Response`, beside its output, that are kept with the job."""
+
 
 def send(stream: IO[bytes], message: dict[str, Any]) -> None:
     """Write one message."""
@@ -56,7 +59,7 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``documents`` written per collection, ``response``: new flows as JSON text and stop commands; or
+        ``documents`` written per collection, ``response``: stop commands and, as JSON text, what is kept; or
         ``error``: the traceback; or ``postponed``: why it stopped before the end of its time.
     """
     from jobflow import JobStore
@@ -74,9 +77,9 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
         job = json.loads(message["job"], cls=MontyDecoder)
         response = job.run(store=store)
         asked = {"stop_children": response.stop_children, "stop_jobflow": response.stop_jobflow}
-        flows = {
+        kept = {
             field: json.dumps(getattr(response, field), cls=MontyEncoder)
-            for field in FLOWS
+            for field in KEPT
             if getattr(response, field) is not None
         }
     except OutOfTimeError as err:
@@ -90,7 +93,7 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
     for documents in written.values():
         for document in documents:
             document.pop("_id", None)
-    return {"documents": written, "response": {**asked, **flows}}
+    return {"documents": written, "response": {**asked, **kept}}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A first density for clusters of polar bonds: between those of their ions and ligands and those of their atoms.
+"""A first density for clusters of polar bonds: between that of their ions and that of their atoms.
 
 Neutral atoms put electrons of carboxylates at the wrong place, formal ions those of In–P and In–Cl bonds;
 either way the first cycles swing by hundreds of hartree. Each ion and each ligand is solved by itself with

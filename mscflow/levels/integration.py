@@ -233,7 +233,7 @@ class BoxNumInt(dft.numint.NumInt):
         return super().cache_xc_kernel(mol, grids, *arguments, **options)
 
     def cache_xc_kernel1(self, mol: Any, grids: Any, *arguments: Any, **options: Any) -> tuple:
-        """Return density, potential and kernel of a density matrix on the points in the order of the boxes."""
+        """Return density, potential and kernel of a density on the points in the order of the boxes."""
         self.boxes(mol, grids)
         return super().cache_xc_kernel1(mol, grids, *arguments, **options)
 

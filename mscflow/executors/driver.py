@@ -1,0 +1,359 @@
+"""The scheduling of one run: which jobs are ready, what follows from the end of one.
+
+The meaning of a `Response` (replace, detour, addition, stop_children, stop_jobflow) and of
+``on_missing_references`` is that of ``jobflow.run_locally``. Independent jobs run side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+import os
+import queue
+import re
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mscflow.clock import RESERVE_S, deadline
+from mscflow.errors import CalculationError, StoreError
+from mscflow.executors.journal import JobRow, Journal, NewJob, State
+from mscflow.executors.local import LocalExecutor, WorkerDiedError
+from mscflow.executors.pilot import PilotExecutor
+from mscflow.executors.site import Site
+from mscflow.executors.worker import FLOWS, KEPT
+
+if TYPE_CHECKING:
+    from jobflow import Flow, Job
+
+ERROR_LINES = 12
+
+Ended: TypeAlias = "queue.SimpleQueue[tuple[tuple[str, int], Future] | None]"
+"""Jobs that ended, with their answers; None when the user interrupts."""
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """Something that happened to a job, for a progress display.
+
+    Parameters
+    ----------
+    row
+        The job in its new state.
+    jobs
+        All jobs of the run known by now.
+    """
+
+    row: JobRow
+    jobs: Mapping[tuple[str, int], JobRow]
+
+
+@contextlib.contextmanager
+def _interrupts_into(ended: Ended) -> Iterator[None]:
+    """Turn Ctrl-C into an event of the queue; a second one interrupts at once.
+
+    An exception raised at any instruction may be swallowed where Python cannot propagate it (destructors,
+    callbacks of C libraries), and the run would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted(*_: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        ended.put(None)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Driver:
+    """The scheduling of one run; see `mscflow.executors.manager.run` for what it is given."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        directory: Path,
+        on_event: Callable[[JobEvent], None],
+        executor: str | Site,
+        n_workers: int,
+        raise_immediately: bool = False,
+    ) -> None:
+        self.journal = journal
+        self.earlier: list[Journal] = []
+        self.raise_immediately = raise_immediately
+        self.directory = directory.resolve()
+        self.on_event = on_event
+        self.where = executor
+        self.n_workers = n_workers
+        self.jobs: dict[tuple[str, int], JobRow] = {}
+        self.keys: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        self.children: dict[str, set[tuple[str, int]]] = defaultdict(set)
+        self.detours: dict[str, list[str]] = defaultdict(list)
+        self.ready: list[tuple[int, tuple[str, int]]] = []
+        self.stopped = False
+        self.deaths: dict[tuple[str, int], int] = defaultdict(int)
+        self.deadline = deadline()
+
+    def run(self) -> None:
+        """Run until nothing is ready and nothing runs, or until the time is over."""
+        self.detours.update(self.journal.detours())
+        self._load(self.journal.rows())
+        for key in list(self.jobs):
+            self._consider(key)
+        if not self.ready:
+            return
+        self.earlier = [Journal(Path(file)) for file in json.loads(self.journal.meta().get("earlier", "[]"))]
+        ended: Ended = queue.SimpleQueue()
+        executor: LocalExecutor | PilotExecutor
+        if isinstance(self.where, Site):
+            executor = PilotExecutor(self.where, self.directory)
+        else:
+            executor = LocalExecutor(self.n_workers)
+        n_running = 0
+        try:
+            with _interrupts_into(ended):
+                while (self.ready and not self._is_late()) or n_running:
+                    while self.ready and n_running < executor.n_workers and not self._is_late():
+                        self._submit(executor, heapq.heappop(self.ready)[1], ended)
+                        n_running += 1
+                    event = ended.get()
+                    if event is None:
+                        raise KeyboardInterrupt
+                    n_running -= 1
+                    self._end(*event, executor)
+        finally:
+            executor.close()
+            for journal in self.earlier:
+                journal.close()
+
+    def _is_late(self) -> bool:
+        """Return whether the process will be ended too soon for another job."""
+        return self.deadline is not None and time.time() + RESERVE_S > self.deadline
+
+    def _load(self, rows: Sequence[JobRow]) -> None:
+        """Take in new or changed rows of the journal."""
+        for row in rows:
+            if row.key not in self.jobs:
+                self.keys[row.uuid].append(row.key)
+            for parent in self._awaited(row):
+                self.children[parent].add(row.key)
+            self.stopped |= row.stop == "jobflow"
+            self.jobs[row.key] = row
+
+    def _awaited(self, row: JobRow) -> list[str]:
+        """Return the uuids that must have ended before a job begins: its parents and all detours."""
+        found = list(row.parents)
+        for uuid in found:
+            found += [detour for detour in self.detours.get(uuid, ()) if detour not in found]
+        return found
+
+    def _standing(self, uuid: str) -> State:
+        """Return the common state of all indices of a job; one that is unknown here was done elsewhere."""
+        states = {self.jobs[key].state for key in self.keys.get(uuid, ())}
+        for state in (State.STOPPED, State.WAITING, State.RUNNING, State.FAILED, State.SKIPPED):
+            if state in states:
+                return state
+        return State.DONE
+
+    def _consider(self, key: tuple[str, int]) -> None:
+        """Make a waiting job ready, or settle it, if its parents allow a decision."""
+        row = self.jobs[key]
+        if row.state is not State.WAITING:
+            return
+        if self.stopped:
+            self._settle(key, State.STOPPED, "a job stopped the flow")
+            return
+        standings = {parent: self._standing(parent) for parent in row.parents}
+        halted = [
+            p for p, s in standings.items()
+            if s is State.STOPPED or any(self.jobs[k].stop == "children" for k in self.keys.get(p, ()))
+        ]  # fmt: skip
+        if halted:
+            self._settle(key, State.STOPPED, f"stopped by {self._names(halted)}")
+        elif {State.WAITING, State.RUNNING} & {self._standing(uuid) for uuid in self._awaited(row)}:
+            return
+        else:
+            bad = [p for p, s in standings.items() if s in (State.FAILED, State.SKIPPED)]
+            if bad and not row.tolerant:
+                self._settle(key, State.SKIPPED, f"needs {self._names(bad)}, which failed or was skipped")
+            else:
+                heapq.heappush(self.ready, (row.number, key))
+
+    def _names(self, uuids: Sequence[str]) -> str:
+        return ", ".join(sorted({self.jobs[key].name for uuid in uuids for key in self.keys[uuid]}))
+
+    def _settle(self, key: tuple[str, int], state: State, reason: str) -> None:
+        self.journal.settle(key, state, reason)
+        self._changed(key)
+        for child in sorted(self.children[key[0]], key=lambda k: self.jobs[k].number):
+            self._consider(child)
+
+    def _changed(self, key: tuple[str, int]) -> None:
+        self._load([self.journal.row(key)])
+        self.on_event(JobEvent(self.jobs[key], MappingProxyType(self.jobs)))
+
+    def _submit(
+        self,
+        executor: LocalExecutor | PilotExecutor,
+        key: tuple[str, int],
+        ended: Ended,
+    ) -> None:
+        row = self.jobs[key]
+        place = job_directory(self.directory, row)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise StoreError(f"{place}: cannot be written: {err.strerror}") from err
+        self.journal.start(key)
+        self._changed(key)
+        documents = self._documents(row.parents)
+        main = getattr(sys.modules["__main__"], "__file__", None)
+        future = executor.submit(
+            {
+                "name": row.name,
+                "job": self.journal.text(key),
+                "documents": {
+                    "outputs": documents,
+                    "data": self._blobs(_found(documents, "blob_uuid", "store")),
+                },
+                "path": [os.path.abspath(entry) for entry in sys.path],  # noqa: PTH100 - "" is this directory
+                "main": os.path.abspath(main) if main else None,  # noqa: PTH100
+                "directory": str(place),
+                "log": str(place / "job.log"),
+            }
+        )
+        future.add_done_callback(lambda done: ended.put((key, done)))
+
+    def _documents(self, uuids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the outputs of jobs, and those that these outputs refer to in turn."""
+        documents: list[dict[str, Any]] = []
+        known: set[str] = set()
+        wanted = list(uuids)
+        while wanted:
+            known.update(wanted)
+            found = [d for journal in (self.journal, *self.earlier) for d in journal.outputs(wanted)]
+            documents += found
+            references = _found([d["output"] for d in found], "uuid", "attributes")
+            wanted = [uuid for uuid in dict.fromkeys(references) if uuid not in known]
+        return documents
+
+    def _blobs(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return large objects of outputs."""
+        return [blob for journal in (self.journal, *self.earlier) for blob in journal.blobs(keys)]
+
+    def _end(self, key: tuple[str, int], future: Future, executor: LocalExecutor | PilotExecutor) -> None:
+        """Commit what a job did and see what may run now."""
+        try:
+            answer = future.result()
+        except WorkerDiedError as err:
+            self.deaths[key] += 1
+            if self.deaths[key] < executor.max_attempts:
+                heapq.heappush(self.ready, (self.jobs[key].number, key))
+            else:
+                self._settle(key, State.FAILED, f"{err}, {executor.max_attempts} times")
+            return
+        if "postponed" in answer:
+            self.journal.postpone(key, answer["postponed"])
+            if executor.goes_on:
+                heapq.heappush(self.ready, (self.jobs[key].number, key))
+            else:
+                self.ready.clear()
+            self._changed(key)
+            return
+        if "error" in answer:
+            lines = answer["error"].strip().splitlines()[-ERROR_LINES:]
+            self._settle(key, State.FAILED, "\n".join(lines))
+            if self.raise_immediately:
+                raise CalculationError(f"{self.jobs[key].name} failed: {lines[-1]}")
+            return
+        added, detour = _asked_for(answer["response"])
+        stop = next((s for s in ("jobflow", "children") if answer["response"][f"stop_{s}"]), "")
+        last = len(self.jobs)
+        asked = {field: answer["response"][field] for field in KEPT if field in answer["response"]}
+        self.journal.finish(key, answer["documents"], added, detour, stop, asked)
+        if detour:
+            self.detours[key[0]] += detour
+            self._load([self.jobs[child] for child in self.children[key[0]]])
+        self._load(self.journal.rows(after=last))
+        self._changed(key)
+        affected = {*self.children[key[0]], *((job.uuid, job.index) for job in added)}
+        if stop == "jobflow":
+            affected = set(self.jobs)
+            self.ready.clear()
+        for other in sorted(affected, key=lambda k: self.jobs[k].number):
+            self._consider(other)
+
+
+def _asked_for(response: dict[str, Any]) -> tuple[list[NewJob], list[str]]:
+    """Return the jobs a `Response` adds, and the uuids of those that are a detour."""
+    from jobflow.core.flow import get_flow
+    from monty.json import MontyDecoder
+
+    added: list[NewJob] = []
+    detour: list[str] = []
+    for field in FLOWS:
+        if field in response:
+            flow = json.loads(response[field], cls=MontyDecoder)
+            jobs = new_jobs(get_flow(flow, allow_external_references=True))
+            added += jobs
+            if field == "detour":
+                detour = [job.uuid for job in jobs]
+    return added, detour
+
+
+def _found(value: Any, key: str, mark: str) -> list[str]:
+    """Return all values of `key` in the dictionaries within `value` that also have the key `mark`."""
+    if isinstance(value, dict):
+        if key in value and mark in value:
+            return [value[key]]
+        return [found for item in value.values() for found in _found(item, key, mark)]
+    return [found for item in value for found in _found(item, key, mark)] if isinstance(value, list) else []
+
+
+def job_text(job: Job) -> str:
+    """Return a job as JSON."""
+    from monty.json import MontyEncoder
+
+    return json.dumps(job, cls=MontyEncoder)
+
+
+def new_jobs(flow: Flow) -> list[NewJob]:
+    """Return the jobs of a flow as rows for the journal."""
+    from jobflow import OnMissing
+
+    return [
+        NewJob(
+            uuid=job.uuid,
+            index=job.index,
+            name=job.name,
+            parents=tuple(sorted({*parents, *job.input_uuids} - {job.uuid})),
+            metadata=job.metadata,
+            tolerant=job.config.on_missing_references != OnMissing.ERROR,
+            text=job_text(job),
+        )
+        for job, parents in flow.iterflow()
+    ]
+
+
+def job_directory(directory: Path, row: JobRow) -> Path:
+    """Return where in a run directory a job works."""
+    return directory / "jobs" / f"{row.number:04d}-{slug(row.name)}"
+
+
+def slug(name: str) -> str:
+    """Return a name as a safe file name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:60] or "run"
