@@ -26,6 +26,9 @@ APPLICATION_ID = 0x6D736366
 """Marks an SQLite file as ours ("mscf")."""
 
 SCHEMA_VERSION = 1
+MEMORY = ":memory:"
+"""Path of a store that ends with its process."""
+
 COLLECTIONS = ("outputs", "data")
 IN_LIMIT = 500
 

@@ -99,6 +99,11 @@ def tree(pause=0.05):
     return Flow([first, spread, more, aside, last], output=last.output)
 
 
+def forest(pause=0.05):
+    """Two hundred jobs with every kind of dynamics."""
+    return Flow([tree(pause) for _ in range(12)])
+
+
 def tolerant():
     bad = fail()
     needs = add(bad.output, 1)

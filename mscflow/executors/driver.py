@@ -101,7 +101,8 @@ class Driver:
         self.n_workers = n_workers
         self.jobs: dict[tuple[str, int], JobRow] = {}
         self.keys: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        self.children: dict[str, set[tuple[str, int]]] = defaultdict(set)
+        self.awaited: dict[tuple[str, int], list[str]] = {}
+        self.watchers: dict[str, set[tuple[str, int]]] = defaultdict(set)
         self.detours: dict[str, list[str]] = defaultdict(list)
         self.ready: list[tuple[int, tuple[str, int]]] = []
         self.stopped = False
@@ -149,17 +150,8 @@ class Driver:
         for row in rows:
             if row.key not in self.jobs:
                 self.keys[row.uuid].append(row.key)
-            for parent in self._awaited(row):
-                self.children[parent].add(row.key)
             self.stopped |= row.stop == "jobflow"
             self.jobs[row.key] = row
-
-    def _awaited(self, row: JobRow) -> list[str]:
-        """Return the uuids that must have ended before a job begins: its parents and all detours."""
-        found = list(row.parents)
-        for uuid in found:
-            found += [detour for detour in self.detours.get(uuid, ()) if detour not in found]
-        return found
 
     def _standing(self, uuid: str) -> State:
         """Return the common state of all indices of a job; one that is unknown here was done elsewhere."""
@@ -170,28 +162,44 @@ class Driver:
         return State.DONE
 
     def _consider(self, key: tuple[str, int]) -> None:
-        """Make a waiting job ready, or settle it, if its parents allow a decision."""
+        """Make a waiting job ready, or settle it, if its parents allow a decision.
+
+        Otherwise it watches one job that has not ended, so that the end of a job costs the same however many
+        wait for it.
+        """
         row = self.jobs[key]
         if row.state is not State.WAITING:
             return
         if self.stopped:
             self._settle(key, State.STOPPED, "a job stopped the flow")
             return
+        if (blocker := self._blocker(row)) is not None:
+            self.watchers[blocker].add(key)
+            return
         standings = {parent: self._standing(parent) for parent in row.parents}
         halted = [
             p for p, s in standings.items()
             if s is State.STOPPED or any(self.jobs[k].stop == "children" for k in self.keys.get(p, ()))
         ]  # fmt: skip
+        bad = [p for p, s in standings.items() if s in (State.FAILED, State.SKIPPED)]
         if halted:
             self._settle(key, State.STOPPED, f"stopped by {self._names(halted)}")
-        elif {State.WAITING, State.RUNNING} & {self._standing(uuid) for uuid in self._awaited(row)}:
-            return
+        elif bad and not row.tolerant:
+            self._settle(key, State.SKIPPED, f"needs {self._names(bad)}, which failed or was skipped")
         else:
-            bad = [p for p, s in standings.items() if s in (State.FAILED, State.SKIPPED)]
-            if bad and not row.tolerant:
-                self._settle(key, State.SKIPPED, f"needs {self._names(bad)}, which failed or was skipped")
-            else:
-                heapq.heappush(self.ready, (row.number, key))
+            heapq.heappush(self.ready, (row.number, key))
+
+    def _blocker(self, row: JobRow) -> str | None:
+        """Return the uuid of a job that must have ended before another begins and has not.
+
+        These are its parents, their detours, the detours of these, and so on.
+        """
+        awaited = self.awaited.setdefault(row.key, list(row.parents))
+        while awaited:
+            if self._standing(awaited[-1]) in (State.WAITING, State.RUNNING):
+                return awaited[-1]
+            awaited += self.detours.get(awaited.pop(), ())
+        return None
 
     def _names(self, uuids: Sequence[str]) -> str:
         return ", ".join(sorted({self.jobs[key].name for uuid in uuids for key in self.keys[uuid]}))
@@ -199,8 +207,11 @@ class Driver:
     def _settle(self, key: tuple[str, int], state: State, reason: str) -> None:
         self.journal.settle(key, state, reason)
         self._changed(key)
-        for child in sorted(self.children[key[0]], key=lambda k: self.jobs[k].number):
-            self._consider(child)
+        self._consider_all(self.watchers.pop(key[0], set()))
+
+    def _consider_all(self, keys: set[tuple[str, int]]) -> None:
+        for key in sorted(keys, key=lambda k: self.jobs[k].number):
+            self._consider(key)
 
     def _changed(self, key: tuple[str, int]) -> None:
         self._load([self.journal.row(key)])
@@ -287,15 +298,13 @@ class Driver:
         self.journal.finish(key, answer["documents"], added, detour, stop, asked)
         if detour:
             self.detours[key[0]] += detour
-            self._load([self.jobs[child] for child in self.children[key[0]]])
         self._load(self.journal.rows(after=last))
         self._changed(key)
-        affected = {*self.children[key[0]], *((job.uuid, job.index) for job in added)}
+        affected = {*self.watchers.pop(key[0], ()), *((job.uuid, job.index) for job in added)}
         if stop == "jobflow":
             affected = set(self.jobs)
             self.ready.clear()
-        for other in sorted(affected, key=lambda k: self.jobs[k].number):
-            self._consider(other)
+        self._consider_all(affected)
 
 
 def _asked_for(response: dict[str, Any]) -> tuple[list[NewJob], list[str]]:
@@ -335,18 +344,33 @@ def new_jobs(flow: Flow) -> list[NewJob]:
     """Return the jobs of a flow as rows for the journal."""
     from jobflow import OnMissing
 
+    parents_of = {job.uuid: parents for job, parents in flow.iterflow()}
     return [
         NewJob(
             uuid=job.uuid,
             index=job.index,
             name=job.name,
-            parents=tuple(sorted({*parents, *job.input_uuids} - {job.uuid})),
+            parents=tuple(sorted({*parents_of[job.uuid], *job.input_uuids} - {job.uuid})),
             metadata=job.metadata,
             tolerant=job.config.on_missing_references != OnMissing.ERROR,
             text=job_text(job),
         )
-        for job, parents in flow.iterflow()
+        for job in jobs_of(flow)
     ]
+
+
+def jobs_of(flow: Flow) -> Iterator[Job]:
+    """Yield the jobs of a flow as they were written down.
+
+    The order of ``Flow.iterflow`` changes from process to process where jobs do not depend on each other.
+    """
+    from jobflow import Flow
+
+    for member in flow.jobs:
+        if isinstance(member, Flow):
+            yield from jobs_of(member)
+        else:
+            yield member
 
 
 def job_directory(directory: Path, row: JobRow) -> Path:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mscflow.errors import CalculationError, InputError, StoreError
-from mscflow.executors.driver import Driver, JobEvent, job_directory, job_text, new_jobs, slug
+from mscflow.executors.driver import Driver, JobEvent, job_directory, job_text, jobs_of, new_jobs, slug
 from mscflow.executors.journal import Journal, State
 from mscflow.executors.site import Site
 from mscflow.store import job_store
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 STORE_FILE = "store.sqlite"
 LOCK_FILE = "driver.lock"
+UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 def run(
@@ -86,7 +88,7 @@ def run(
     directory = Path(dir) if dir is not None else _new_directory(flow.name)
     with _opened(directory) as journal:
         meta = journal.meta()
-        jobs = [job for job, _ in flow.iterflow()]
+        jobs = list(jobs_of(flow))
         fingerprint = flow_fingerprint(flow)
         if not meta:
             journal.begin(
@@ -149,10 +151,10 @@ def require_run(directory: Path) -> None:
 
 def flow_fingerprint(flow: Flow) -> str:
     """Return the SHA-256 of what a flow computes: functions, arguments, order; no uuids, no versions."""
-    jobs = [job for job, _ in flow.iterflow()]
+    jobs = list(jobs_of(flow))
     text = json.dumps([json.loads(job_text(job)) for job in jobs], sort_keys=True)
-    for number, job in enumerate(jobs):
-        text = text.replace(job.uuid, f"job-{number}")
+    numbers = {job.uuid: f"job-{number}" for number, job in enumerate(jobs)}
+    text = UUID.sub(lambda found: numbers.get(found[0], found[0]), text)
     content = _without(json.loads(text), ("@version", "hosts", "metadata"))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

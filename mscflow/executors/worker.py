@@ -62,11 +62,11 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
         ``documents`` written per collection, ``response``: stop commands and, as JSON text, what is kept; or
         ``error``: the traceback; or ``postponed``: why it stopped before the end of its time.
     """
-    from jobflow import JobStore
-    from maggma.stores import MemoryStore
     from monty.json import MontyDecoder, MontyEncoder
 
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    from mscflow.store import MEMORY, job_store
+
+    store = job_store(MEMORY)
     store.connect()
     stores = {"outputs": store.docs_store, "data": store.additional_stores["data"]}
     given: dict[str, list[dict]] = message["documents"]

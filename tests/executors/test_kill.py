@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,9 +21,10 @@ DRIVER = """
 import sys
 import flows_for_tests as flows
 import mscflow
-mscflow.run(flows.tree(pause=0.05), dir=sys.argv[1])
+mscflow.run(flows.forest(pause=0.1), dir=sys.argv[1], n_workers=2)
 """
-N_KILLS = 10
+N_KILLS = 50
+N_JOBS = 200
 
 
 def driver(directory: Path) -> subprocess.Popen:
@@ -44,14 +47,16 @@ def workers(directory: Path) -> list[str]:
     return found
 
 
-def test_ten_kills_and_a_resume_equal_an_undisturbed_run(tmp_path):
-    mscflow.run(flows.tree(pause=0.0), dir=tmp_path / "undisturbed")
+def test_fifty_kills_and_a_resume_equal_an_undisturbed_run(tmp_path):
+    mscflow.run(flows.forest(pause=0.0), dir=tmp_path / "undisturbed")
     directory = tmp_path / "killed"
     rng = random.Random(7)
     done_before: dict = {}
+    n_interrupted = 0
     for _ in range(N_KILLS):
         process = driver(directory)
         time.sleep(rng.uniform(0.3, 3.0))
+        n_interrupted += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
         if (directory / STORE_FILE).exists():
@@ -60,12 +65,16 @@ def test_ten_kills_and_a_resume_equal_an_undisturbed_run(tmp_path):
             journal.close()
             assert done_before.items() <= done.items()
             done_before = done
+            with contextlib.closing(sqlite3.connect(directory / STORE_FILE)) as connection:
+                assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert n_interrupted > N_KILLS / 2
     assert driver(directory).wait() == 0
     results = []
     for run in ("undisturbed", "killed"):
         journal = Journal(tmp_path / run / STORE_FILE)
         rows = journal.rows()
         assert {row.n_completions for row in rows} == {1}
+        assert len(rows) >= N_JOBS
         uuids = list(dict.fromkeys(row.uuid for row in rows))
         results.append(
             sorted(

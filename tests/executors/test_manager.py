@@ -100,6 +100,12 @@ def test_the_same_flow_made_again_goes_on_under_its_new_uuids(tmp_path):
     assert {row.n_attempts for row in rows(tmp_path)} == {1}
 
 
+def test_a_flow_of_parts_that_do_not_depend_on_each_other_is_known_again(tmp_path):
+    for _ in range(5):  # jobflow's own order of such parts changes with the uuids
+        mscflow.run(Flow([flows.chain(2) for _ in range(6)]), dir=tmp_path)
+    assert {row.n_attempts for row in rows(tmp_path)} == {1}
+
+
 def test_side_by_side_gives_the_same(tmp_path):
     flow = flows.tree(pause=0.0)
     one = mscflow.run(flow, dir=tmp_path / "one")
