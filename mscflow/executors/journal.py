@@ -217,13 +217,15 @@ class Journal:
         return found
 
     def start(self, key: tuple[str, int]) -> None:
-        """Record that a job is being run."""
+        """Record that a job is being run; not forced to the disk: what a power cut loses is run again."""
+        self._connection.execute("PRAGMA synchronous=NORMAL")
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET state=?, started=?, ended=NULL, error='', host=?, n_attempts=n_attempts+1 "
                 "WHERE uuid=? AND idx=?",
                 (State.RUNNING, time.time(), os.uname().nodename, *key),
             )
+        self._connection.execute("PRAGMA synchronous=FULL")
 
     def finish(
         self,
