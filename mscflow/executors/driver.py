@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +113,7 @@ class Driver:
         """Run until nothing is ready and nothing runs, or until the time is over."""
         self.detours.update(self.journal.detours())
         self._load(self.journal.rows())
-        for key in list(self.jobs):
-            self._consider(key)
+        self._consider(self.jobs)
         if not self.ready:
             return
         self.earlier = [Journal(Path(file)) for file in json.loads(self.journal.meta().get("earlier", "[]"))]
@@ -161,21 +160,28 @@ class Driver:
                 return state
         return State.DONE
 
-    def _consider(self, key: tuple[str, int]) -> None:
-        """Make a waiting job ready, or settle it, if its parents allow a decision.
+    def _consider(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Make waiting jobs ready, or settle them, where their parents allow a decision, in their order."""
+        todo = [(self.jobs[key].number, key) for key in keys]
+        heapq.heapify(todo)
+        while todo:
+            for key in self._consider_one(heapq.heappop(todo)[1]):
+                heapq.heappush(todo, (self.jobs[key].number, key))
+
+    def _consider_one(self, key: tuple[str, int]) -> Iterable[tuple[str, int]]:
+        """Make one job ready, or settle it and return the jobs to be considered next.
 
         Otherwise it watches one job that has not ended, so that the end of a job costs the same however many
         wait for it.
         """
         row = self.jobs[key]
         if row.state is not State.WAITING:
-            return
+            return ()
         if self.stopped:
-            self._settle(key, State.STOPPED, "a job stopped the flow")
-            return
+            return self._settle(key, State.STOPPED, "a job stopped the flow")
         if (blocker := self._blocker(row)) is not None:
             self.watchers[blocker].add(key)
-            return
+            return ()
         standings = {parent: self._standing(parent) for parent in row.parents}
         halted = [
             p for p, s in standings.items()
@@ -183,11 +189,11 @@ class Driver:
         ]  # fmt: skip
         bad = [p for p, s in standings.items() if s in (State.FAILED, State.SKIPPED)]
         if halted:
-            self._settle(key, State.STOPPED, f"stopped by {self._names(halted)}")
-        elif bad and not row.tolerant:
-            self._settle(key, State.SKIPPED, f"needs {self._names(bad)}, which failed or was skipped")
-        else:
-            heapq.heappush(self.ready, (row.number, key))
+            return self._settle(key, State.STOPPED, f"stopped by {self._names(halted)}")
+        if bad and not row.tolerant:
+            return self._settle(key, State.SKIPPED, f"needs {self._names(bad)}, which failed or was skipped")
+        heapq.heappush(self.ready, (row.number, key))
+        return ()
 
     def _blocker(self, row: JobRow) -> str | None:
         """Return the uuid of a job that must have ended before another begins and has not.
@@ -204,14 +210,11 @@ class Driver:
     def _names(self, uuids: Sequence[str]) -> str:
         return ", ".join(sorted({self.jobs[key].name for uuid in uuids for key in self.keys[uuid]}))
 
-    def _settle(self, key: tuple[str, int], state: State, reason: str) -> None:
+    def _settle(self, key: tuple[str, int], state: State, reason: str) -> set[tuple[str, int]]:
+        """Record that a job will not be done, and return the jobs that watched it."""
         self.journal.settle(key, state, reason)
         self._changed(key)
-        self._consider_all(self.watchers.pop(key[0], set()))
-
-    def _consider_all(self, keys: set[tuple[str, int]]) -> None:
-        for key in sorted(keys, key=lambda k: self.jobs[k].number):
-            self._consider(key)
+        return self.watchers.pop(key[0], set())
 
     def _changed(self, key: tuple[str, int]) -> None:
         self._load([self.journal.row(key)])
@@ -275,7 +278,7 @@ class Driver:
             if self.deaths[key] < executor.max_attempts:
                 heapq.heappush(self.ready, (self.jobs[key].number, key))
             else:
-                self._settle(key, State.FAILED, f"{err}, {executor.max_attempts} times")
+                self._consider(self._settle(key, State.FAILED, f"{err}, {executor.max_attempts} times"))
             return
         if "postponed" in answer:
             self.journal.postpone(key, answer["postponed"])
@@ -287,7 +290,7 @@ class Driver:
             return
         if "error" in answer:
             lines = answer["error"].strip().splitlines()[-ERROR_LINES:]
-            self._settle(key, State.FAILED, "\n".join(lines))
+            self._consider(self._settle(key, State.FAILED, "\n".join(lines)))
             if self.raise_immediately:
                 raise CalculationError(f"{self.jobs[key].name} failed: {lines[-1]}")
             return
@@ -304,7 +307,7 @@ class Driver:
         if stop == "jobflow":
             affected = set(self.jobs)
             self.ready.clear()
-        self._consider_all(affected)
+        self._consider(affected)
 
 
 def _asked_for(response: dict[str, Any]) -> tuple[list[NewJob], list[str]]:
@@ -333,16 +336,10 @@ def _found(value: Any, key: str, mark: str) -> list[str]:
     return [found for item in value for found in _found(item, key, mark)] if isinstance(value, list) else []
 
 
-def job_text(job: Job) -> str:
-    """Return a job as JSON."""
-    from monty.json import MontyEncoder
-
-    return json.dumps(job, cls=MontyEncoder)
-
-
 def new_jobs(flow: Flow) -> list[NewJob]:
     """Return the jobs of a flow as rows for the journal."""
     from jobflow import OnMissing
+    from monty.json import MontyEncoder
 
     parents_of = {job.uuid: parents for job, parents in flow.iterflow()}
     return [
@@ -353,7 +350,7 @@ def new_jobs(flow: Flow) -> list[NewJob]:
             parents=tuple(sorted({*parents_of[job.uuid], *job.input_uuids} - {job.uuid})),
             metadata=job.metadata,
             tolerant=job.config.on_missing_references != OnMissing.ERROR,
-            text=job_text(job),
+            text=json.dumps(job, cls=MontyEncoder),
         )
         for job in jobs_of(flow)
     ]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mscflow.errors import CalculationError, InputError, StoreError
-from mscflow.executors.driver import Driver, JobEvent, job_directory, job_text, jobs_of, new_jobs, slug
-from mscflow.executors.journal import Journal, State
+from mscflow.executors.driver import Driver, JobEvent, job_directory, new_jobs, slug
+from mscflow.executors.journal import Journal, NewJob, State
 from mscflow.executors.site import Site
 from mscflow.store import job_store
 
@@ -88,8 +88,8 @@ def run(
     directory = Path(dir) if dir is not None else _new_directory(flow.name)
     with _opened(directory) as journal:
         meta = journal.meta()
-        jobs = list(jobs_of(flow))
-        fingerprint = flow_fingerprint(flow)
+        jobs = new_jobs(flow)
+        fingerprint = jobs_fingerprint(jobs)
         if not meta:
             journal.begin(
                 {
@@ -100,7 +100,7 @@ def run(
                     "uuids": json.dumps([job.uuid for job in jobs]),
                     "earlier": json.dumps([str(Path(other).resolve() / STORE_FILE) for other in earlier]),
                 },
-                new_jobs(flow),
+                jobs,
             )
         elif meta["fingerprint"] != fingerprint:
             raise StoreError(
@@ -149,10 +149,9 @@ def require_run(directory: Path) -> None:
         raise InputError(f"{directory}: no run here (no {STORE_FILE}): start one with `mscflow run CAMPAIGN`")
 
 
-def flow_fingerprint(flow: Flow) -> str:
+def jobs_fingerprint(jobs: Sequence[NewJob]) -> str:
     """Return the SHA-256 of what a flow computes: functions, arguments, order; no uuids, no versions."""
-    jobs = list(jobs_of(flow))
-    text = json.dumps([json.loads(job_text(job)) for job in jobs], sort_keys=True)
+    text = f"[{','.join(job.text for job in jobs)}]"
     numbers = {job.uuid: f"job-{number}" for number, job in enumerate(jobs)}
     text = UUID.sub(lambda found: numbers.get(found[0], found[0]), text)
     content = _without(json.loads(text), ("@version", "hosts", "metadata"))

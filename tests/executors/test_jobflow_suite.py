@@ -11,10 +11,11 @@ from pathlib import Path
 import flows_for_tests as flows
 import pytest
 from jobflow import Flow, JobOrder, OutputReference
+from runs_for_tests import rows
 
 import mscflow
 from mscflow.errors import CalculationError, InputError
-from mscflow.executors import STORE_FILE, Journal
+from mscflow.executors import STORE_FILE
 from mscflow.store import job_store
 
 
@@ -28,10 +29,7 @@ def documents(directory: Path) -> dict[tuple[str, int], dict]:
 
 
 def errors(directory: Path) -> str:
-    journal = Journal(directory / STORE_FILE)
-    found = "\n".join(row.error for row in journal.rows())
-    journal.close()
-    return found
+    return "\n".join(row.error for row in rows(directory))
 
 
 def only_other(responses: dict, *known: str) -> str:

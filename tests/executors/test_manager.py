@@ -12,6 +12,7 @@ import flows_for_tests as flows
 import pytest
 from jobflow import Flow, JobStore, OutputReference, run_locally
 from maggma.stores import MemoryStore
+from runs_for_tests import rows
 
 import mscflow
 from mscflow.errors import InputError, StoreError
@@ -31,13 +32,6 @@ def last(responses: dict, uuid: str):
     """Last output of a job; a reference to another job's output is followed."""
     output = responses[uuid][max(responses[uuid])].output
     return last(responses, output.uuid) if isinstance(output, OutputReference) else output
-
-
-def rows(directory: Path) -> list:
-    journal = Journal(directory / STORE_FILE)
-    found = journal.rows()
-    journal.close()
-    return found
 
 
 def two_jobs_after(first):
@@ -82,6 +76,14 @@ def test_failures_are_recorded_and_the_rest_goes_on(tmp_path):
     assert found["add"].state is State.SKIPPED
     assert "needs fail" in found["add"].error
     assert found["total"].state is State.DONE
+
+
+def test_a_long_chain_after_a_failure_is_skipped(tmp_path):
+    jobs = [flows.fail()]
+    for _ in range(400):
+        jobs.append(flows.add(jobs[-1].output, 1))
+    mscflow.run(Flow(jobs), dir=tmp_path)
+    assert Counter(row.state for row in rows(tmp_path)) == {State.FAILED: 1, State.SKIPPED: 400}
 
 
 def test_a_second_run_repeats_nothing_and_gives_the_same_results(tmp_path):

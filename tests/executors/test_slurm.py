@@ -16,11 +16,12 @@ import flows_for_tests as flows
 import psutil
 import pytest
 from jobflow import Flow
+from runs_for_tests import rows
 
 import mscflow
 from mscflow.builder import precursor
 from mscflow.errors import InputError
-from mscflow.executors import STORE_FILE, Journal, Site, load_site
+from mscflow.executors import STORE_FILE, Site, load_site
 from mscflow.executors.pilot import scripts
 from mscflow.jobs import RefineMaker, RelaxMaker, named
 
@@ -54,13 +55,6 @@ def until(condition, seconds: float = 60.0) -> None:
     while not condition():
         assert time.time() < end, "waited in vain"
         time.sleep(0.2)
-
-
-def rows(directory: Path) -> list:
-    journal = Journal(directory / STORE_FILE)
-    found = journal.rows()
-    journal.close()
-    return found
 
 
 def outputs(responses: dict) -> list:
