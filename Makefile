@@ -1,11 +1,12 @@
 # make run: set up, run the quickstart campaign, print the path of its report
 # make test: set up, run the test suite
+# make docs: set up, build the documentation
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: run test check train clean
+.PHONY: run test check docs train clean
 .NOTPARALLEL:
 
 run: $(STAMP)
@@ -19,6 +20,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 train: $(STAMP)
 	$(BIN)/mscflow train inputs/train_msc_small.yaml --dir runs/train
@@ -39,4 +44,4 @@ $(VENV)/.browser:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build *.egg-info docs/_build docs/gallery docs/gallery.md

@@ -24,8 +24,8 @@ FALLBACK = "gfn2-xtb"
 
 
 @dataclass
-class ReactionsMaker(Maker):
-    """Energies of given reactions, every distinct species computed once.
+class EnergyMaker(Maker):
+    """How the Makers of reaction energies compute species.
 
     Parameters
     ----------
@@ -52,6 +52,11 @@ class ReactionsMaker(Maker):
     best: int | None = None
     fallback: str | Level | None = FALLBACK
 
+
+@dataclass
+class ReactionsMaker(EnergyMaker):
+    """Energies of given reactions, every distinct species computed once; fields of `EnergyMaker`."""
+
     @job
     def make(self, reactions: list[Reaction]) -> Response:
         """Add one job per distinct species, and one that collects the `ReactionEnergies`."""
@@ -59,7 +64,7 @@ class ReactionsMaker(Maker):
 
 
 @dataclass
-class ExchangeMaker(Maker):
+class ExchangeMaker(EnergyMaker):
     """Exchange energies of several ions, every distinct species computed once.
 
     Parameters
@@ -75,7 +80,7 @@ class ExchangeMaker(Maker):
     limit
         Placements of each number above one that are computed at most, in the order in which they are found.
     relax_maker, refine_maker, temperature, best, fallback
-        See `ReactionsMaker`.
+        See `EnergyMaker`.
     """
 
     name: str = "exchange"
@@ -83,11 +88,6 @@ class ExchangeMaker(Maker):
     sites: Sites = "surface"
     n: int = 1
     limit: int = 20
-    relax_maker: Maker = field(default_factory=RelaxMaker)
-    refine_maker: Maker | None = None
-    temperature: float | None = None
-    best: int | None = None
-    fallback: str | Level | None = FALLBACK
 
     @job
     def make(
@@ -150,7 +150,7 @@ def _of_arrangement(reaction: Reaction, number: int) -> Reaction:
 
 
 @dataclass
-class ReactivityMaker(Maker):
+class ReactivityMaker(EnergyMaker):
     """Energies of what a cluster may do beside cation exchange; see `mscflow.reactions.reactivity`.
 
     Parameters
@@ -160,16 +160,10 @@ class ReactivityMaker(Maker):
     wanted
         Arguments of `mscflow.reactions.reactivity.reactions_of`.
     relax_maker, refine_maker, temperature, best, fallback
-        See `ReactionsMaker`.
+        See `EnergyMaker`.
     """
 
-    name: str = "reactions"
     wanted: Mapping[str, Any] = field(default_factory=dict)
-    relax_maker: Maker = field(default_factory=RelaxMaker)
-    refine_maker: Maker | None = None
-    temperature: float | None = None
-    best: int | None = None
-    fallback: str | Level | None = FALLBACK
 
     @job
     def make(self, cluster: Cluster, relaxation: Relaxation | None = None) -> Response:
@@ -185,7 +179,7 @@ class ReactivityMaker(Maker):
 
 
 def _replaced(
-    maker: ReactionsMaker | ExchangeMaker | ReactivityMaker,
+    maker: EnergyMaker,
     reactions: list[Reaction],
     known: Mapping[str, Relaxation],
     refused: Sequence[str] = (),
@@ -258,7 +252,7 @@ def reactions_flow(
     reactions
         Balanced reactions.
     relax_maker, refine_maker
-        See `ReactionsMaker`.
+        See `EnergyMaker`.
     name
         Name of the flow.
     known
@@ -266,7 +260,7 @@ def reactions_flow(
     refused
         Reactions that could not be written, and why.
     temperature, best
-        See `ReactionsMaker`.
+        See `EnergyMaker`.
     """
     species = distinct_species(reactions)
     jobs: list[Job] = []

@@ -11,14 +11,13 @@ from pathlib import Path
 from ase import Atoms
 from ase.io import write
 
-from mscflow.errors import CalculationError
+from mscflow.errors import CalculationError, InputError
 from mscflow.train.labels import label_file, load
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import Start, starts
 
 VALID_EVERY = 12
-"""Every twelfth trajectory that is not held out validates the fit (learning rate, best epoch)."""
-
+"""Of trajectories that are not held out every twelfth (of fewer the last) validates the fit: rate, best epoch."""
 
 STAGE_TWO_LR = 1e-3
 """Learning rate of the epochs in which energies weigh more."""
@@ -50,18 +49,26 @@ def split(recipe: Recipe, directories: Sequence[Path]) -> Split:
         The recipe.
     directories
         Labels, and frames of the rounds of exploration.
+
+    Raises
+    ------
+    InputError
+        If there is only one trajectory to see.
     """
-    seen: list[Start] = []
-    parts: dict[str, list[Atoms]] = {"train": [], "valid": [], "test": []}
-    for start in starts(recipe):
-        if start.held_out:
-            part = "test"
-        else:
-            seen.append(start)
-            part = "valid" if len(seen) % VALID_EVERY == 0 else "train"
-        files = (label_file(directory, start) for directory in directories)
-        parts[part] += [frame for file in files if file.exists() for frame in load(file)]
-    return Split(**parts)
+    every = starts(recipe)
+    seen = [start for start in every if not start.held_out]
+    if len(seen) < 2:
+        raise InputError(f"{recipe.name}: one trajectory is not enough, one more is needed for validation")
+    n = min(VALID_EVERY, len(seen))
+    valid = seen[n - 1 :: n]
+    train = [start for start in seen if start not in valid]
+    test = [start for start in every if start.held_out]
+    return Split(*(_frames(part, directories) for part in (train, valid, test)))
+
+
+def _frames(chosen: Sequence[Start], directories: Sequence[Path]) -> list[Atoms]:
+    files = [label_file(directory, start) for start in chosen for directory in directories]
+    return [frame for file in files if file.exists() for frame in load(file)]
 
 
 def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 0) -> Path:

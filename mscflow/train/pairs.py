@@ -61,7 +61,7 @@ class Weights:
 
 
 BASIS = SplineBasis(first=0.8, last=5.0, size=21)
-WEIGHTS = Weights(energy=0.3, curvature=0.1, value=0.1)
+WEIGHTS = Weights(energy=1.0, curvature=0.3, value=0.1)
 """What the potentials of `mscflow.levels.corrected` were fitted with: best on families left out."""
 
 

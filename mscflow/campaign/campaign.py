@@ -1,0 +1,170 @@
+"""A campaign: one cluster and what is to be known of it, turned into a flow."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mscflow.analysis.spectra import read_spectrum
+from mscflow.builder import build, build_different, precursor
+from mscflow.campaign.sections import (
+    EnergySection,
+    ExchangeSection,
+    ExciteSection,
+    ReactionsSection,
+    RefineSection,
+    RelaxSection,
+    Section,
+    StructureSection,
+    VibrateSection,
+)
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.files import read
+from mscflow.levels import parse_level
+
+if TYPE_CHECKING:
+    from jobflow import Flow
+
+
+class Campaign(Section):
+    """A campaign: one cluster and what is to be known of it.
+
+    Attributes
+    ----------
+    name
+        Letters, digits, ``-`` and ``_``; names the run directory.
+    structure
+        The cluster.
+    relax, vibrate, refine, exchange, reactions, excite
+        The parts; one that is left out is not computed.
+    analyse
+        Whether separations, coordination and binding modes are listed.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    structure: StructureSection
+    relax: RelaxSection | None = None
+    vibrate: VibrateSection | None = None
+    refine: RefineSection | None = None
+    analyse: bool = True
+    exchange: ExchangeSection | None = None
+    reactions: ReactionsSection | None = None
+    excite: ExciteSection | None = None
+
+    def cluster(self, base: Path = Path()) -> Cluster:
+        """Return the start structure; paths are relative to `base`."""
+        section = self.structure
+        if section.build is not None:
+            return build(section.build, section.ligand, section.hand, section.seed, section.modes)
+        return read(base / str(section.file), charge=section.charge, multiplicity=section.multiplicity)
+
+    def require(self, cluster: Cluster) -> list[str]:
+        """Check that every level can represent the cluster; return warnings.
+
+        Raises
+        ------
+        InputError
+            If one cannot.
+        """
+        sections = (self.relax, self.vibrate, self.refine, self.exchange, self.reactions, self.excite)
+        levels = {s.level for s in sections if s is not None and s.level is not None}
+        warnings = [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
+        return warnings + self._left_to_fallback()
+
+    def _left_to_fallback(self) -> list[str]:
+        """Return a warning for each ion that the relax level cannot represent."""
+        from mscflow.jobs.reactions import FALLBACK
+
+        level = parse_level((self.relax or RelaxSection()).level)
+        ions = self.exchange.ions if self.exchange else ()
+        return [
+            f"{reason}: all species of the exchange for {ion} are computed with {FALLBACK}"
+            for ion in ions
+            if (reason := level.refusal(precursor(ion)))
+        ]
+
+    def flow(self, cluster: Cluster, base: Path = Path()) -> Flow:
+        """Return the jobflow Flow of the campaign for its start structure; paths are relative to `base`."""
+        from mscflow.flows import CampaignMaker
+        from mscflow.jobs import (
+            ExchangeMaker,
+            ExciteMaker,
+            ReactivityMaker,
+            RefineMaker,
+            RelaxMaker,
+            VibrateMaker,
+        )
+
+        relax = (
+            RelaxMaker(level=self.relax.level, fmax=self.relax.fmax, max_steps=self.relax.max_steps)
+            if self.relax
+            else None
+        )
+        vibrate = (
+            VibrateMaker(level=self.vibrate.level or (relax or RelaxMaker()).level) if self.vibrate else None
+        )
+        refine = (
+            RefineMaker(level=self.refine.level, n_steps=self.refine.steps, fmax=self.refine.fmax)
+            if self.refine
+            else None
+        )
+
+        def at(section: EnergySection) -> dict[str, Any]:
+            """Return the Makers of species whose energies are those of a DFT level, or of the relaxation."""
+            refining = RefineMaker(level=section.level) if section.level else None
+            return {
+                "relax_maker": relax or RelaxMaker(),
+                "refine_maker": refining,
+                "temperature": section.temperature,
+                "best": section.best,
+            }
+
+        exchange = (
+            ExchangeMaker(
+                ions=self.exchange.ions,
+                sites=self.exchange.sites,
+                n=self.exchange.n,
+                limit=self.exchange.limit,
+                **at(self.exchange),
+            )
+            if self.exchange
+            else None
+        )
+        reactions = (
+            ReactivityMaker(wanted=self.reactions.wanted, **at(self.reactions)) if self.reactions else None
+        )
+        excite = None
+        if self.excite:
+            measured = read_spectrum(base / self.excite.experiment) if self.excite.experiment else None
+            settings = self.excite.model_dump(include={"level", "nstates", "method"})
+            excite = ExciteMaker(**settings, measured=measured)
+        return CampaignMaker(
+            self.name,
+            relax,
+            refine,
+            self.analyse,
+            exchange,
+            excite,
+            vibrate_maker=vibrate,
+            reactions_maker=reactions,
+            arrangements=self._other_arrangements(cluster),
+        ).make(cluster)
+
+    def _other_arrangements(self, cluster: Cluster) -> list[Cluster]:
+        """Return the cluster with other arrangements of its ligands, as many as the exchange asks for."""
+        n, section = self.exchange.shells if self.exchange else 1, self.structure
+        if n == 1:
+            return []
+        if section.build is None or self.relax is None:
+            raise InputError("exchange.shells needs a built cluster and a section 'relax'")
+        found = build_different(section.build, n, section.ligand, section.hand, section.seed, section.modes)
+        return [other for other in found if other.hash != cluster.hash][: n - 1]
+
+    def hash(self, cluster: Cluster) -> str:
+        """Return the SHA-256 of the campaign and its start structure."""
+        content = self.model_dump_json() + cluster.hash
+        return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,43 @@
+"""The tutorials run, and print what they show."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TUTORIALS = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
+BLOCK = re.compile(r"```(python|sh|text)\n(.*?)```", re.DOTALL)
+MARK = "# end of a block\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs_and_prints_what_it_shows(page, tmp_path):
+    blocks = BLOCK.findall(page.read_text())
+    (tmp_path / "tutorial.py").write_text(session(blocks))
+    result = subprocess.run(
+        [sys.executable, "tutorial.py"], capture_output=True, text=True, cwd=tmp_path, timeout=600
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    printed = result.stdout.split(MARK)
+    for n, (kind, shown) in enumerate(blocks):
+        if kind == "text":
+            assert printed[n - 1] == shown
+
+
+def session(blocks: list[tuple[str, str]]) -> str:
+    """Return a program that runs the blocks of a page one after the other, shell commands among them."""
+    programs = str(Path(sys.executable).parent)
+    commands = f"import os, subprocess\nos.environ['PATH'] = {programs!r} + ':' + os.environ['PATH']\n"
+    lines = {
+        "python": lambda text: text,
+        "sh": lambda text: f"subprocess.run(['sh', '-ec', {text!r}], check=True)\n",
+        "text": lambda text: "",
+    }
+    return commands + "".join(
+        lines[kind](text) + f"print({MARK!r}, end='', flush=True)\n" for kind, text in blocks
+    )
