@@ -15,6 +15,7 @@ from mscflow.errors import CalculationError, InputError, OutOfTimeError
 
 if TYPE_CHECKING:
     from mscflow.executors import JobRow, Site
+    from mscflow.executors.remote import Remote
 
 Directory = Annotated[Path, typer.Argument(help="Run directory.")]
 Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; they share the cores.")]
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: mscflow status runs/quickstart")(status)
     app.command(epilog="Example: mscflow resume runs/quickstart")(resume)
     app.command(epilog="Example: mscflow report runs/quickstart")(report)
+    app.command(epilog="Example: mscflow fetch runs/quickstart")(fetch)
 
 
 def run(
@@ -39,7 +41,7 @@ def run(
         Path | None, typer.Option("--dir", help="Run directory; by default runs/NAME.")
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="Where jobs run: local, or with --site: slurm, pbs, lsf or sge.")
+        str, typer.Option(help="Where jobs run: local, or with --site: slurm, pbs, lsf, sge or remote.")
     ] = "local",
     site: SiteFile = None,
     workers: Workers = 1,
@@ -53,7 +55,9 @@ def run(
     """Run a campaign, or go on with it where its directory exists."""
     from mscflow.campaign import load_campaign
     from mscflow.cli.progress import Progress
+    from mscflow.executors import Site
     from mscflow.executors import run as run_flow
+    from mscflow.executors.remote import Remote, submit
 
     where = _where(executor, site)
     settings = load_campaign(campaign)
@@ -66,13 +70,20 @@ def run(
             for job in flow.jobs
         ]
         show_json(rows) if as_json else show_table(f"{settings.name}: {cluster.formula}", rows)
-        if not isinstance(where, str):
+        if isinstance(where, Site):
             from mscflow.executors.pilot import scripts
 
             for pool, script in scripts(where).items():
                 typer.echo(f"\n# block of pool {pool}\n{script}")
         return
     place = directory or Path("runs") / settings.name
+    if isinstance(where, Remote):
+        numbers = submit(flow, where, place, campaign.read_text())
+        typer.echo(
+            f"jobs {', '.join(numbers)} are in jobflow-remote: `jf job list`; `jf runner start` runs them"
+        )
+        typer.echo(f"results so far: mscflow fetch {place}")
+        return
     limit_time(walltime)
     limit_memory(memory)
     with Progress(settings.name) as progress:
@@ -95,14 +106,30 @@ def resume(
     from mscflow.cli.progress import Progress
     from mscflow.executors import require_run
     from mscflow.executors import resume as resume_flow
+    from mscflow.executors.remote import Remote
 
     require_run(directory)
     where = _where(executor, site)
+    if isinstance(where, Remote):
+        raise InputError(f"a run on jobflow-remote goes on by itself: mscflow fetch {directory}")
     limit_time(walltime)
     limit_memory(memory)
     with Progress(directory.name) as progress:
         resume_flow(directory, where, on_event=progress.update, n_workers=workers)
     _conclude(directory, as_json)
+
+
+def fetch(directory: Directory, as_json: Json = False) -> None:
+    """Bring states and results of a campaign on jobflow-remote into its run directory."""
+    from mscflow.executors.remote import fetch as fetch_run
+
+    counts = fetch_run(directory)
+    path = _write_report(directory, None)
+    if as_json:
+        show_json({"report": str(path), "jobs": {str(state): n for state, n in counts.items()}})
+    else:
+        typer.echo(", ".join(f"{n} {state}" for state, n in counts.items()))
+        typer.echo(f"Report: {path}")
 
 
 def status(directory: Directory, as_json: Json = False) -> None:
@@ -132,18 +159,21 @@ def report(
     typer.echo(_write_report(directory, output))
 
 
-def _where(executor: str, site: Path | None) -> str | Site:
+def _where(executor: str, site: Path | None) -> str | Site | Remote:
     """Return the executor that is asked for."""
     from mscflow.executors import load_site
+    from mscflow.executors.remote import load_remote
     from mscflow.executors.site import Scheduler
 
     if executor == "local" and site is None:
         return executor
-    if executor not in get_args(Scheduler):
-        known = ", ".join(name for name in get_args(Scheduler) if name != "local")
+    if executor not in (*get_args(Scheduler), "remote"):
+        known = ", ".join([*(name for name in get_args(Scheduler) if name != "local"), "remote"])
         raise InputError(f"unknown executor {executor!r}: local, or with --site one of {known}")
     if site is None:
         raise InputError(f"--executor {executor} needs --site FILE: templates lie in hpc/")
+    if executor == "remote":
+        return load_remote(site)
     found = load_site(site)
     if executor not in (found.scheduler, "local"):
         raise InputError(f"{site} is for {found.scheduler}, not for {executor}")

@@ -286,6 +286,28 @@ class Journal:
                 (state, time.time(), reason, *key),
             )
 
+    def add(self, jobs: Sequence[NewJob]) -> None:
+        """Record jobs that came into being on the way."""
+        with self._transaction():
+            self._add(jobs)
+
+    def note(
+        self,
+        key: tuple[str, int],
+        state: State,
+        reason: str = "",
+        started: float | None = None,
+        ended: float | None = None,
+        host: str = "",
+    ) -> None:
+        """Record what another engine says of a job that it runs; times in s since the epoch."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state=?, error=?, started=?, ended=?, host=?, n_attempts=max(n_attempts, ?) "
+                "WHERE uuid=? AND idx=?",
+                (state, reason, started, ended, host, int(started is not None), *key),
+            )
+
     def reopen(self) -> None:
         """Make every job that was interrupted, failed or was skipped wait again."""
         with self._transaction() as connection:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 STORE_FILE = "store.sqlite"
 LOCK_FILE = "driver.lock"
+REMOTE_PROJECT = "remote_project"
+"""Fact of a run whose jobs another engine runs: see `mscflow.executors.remote`."""
+
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
@@ -86,22 +89,13 @@ def run(
         require_run(Path(other))
     flow = get_flow(flow, allow_external_references=bool(earlier))
     directory = Path(dir) if dir is not None else _new_directory(flow.name)
-    with _opened(directory) as journal:
+    with opened(directory) as journal:
         meta = journal.meta()
         jobs = new_jobs(flow)
         fingerprint = jobs_fingerprint(jobs)
         if not meta:
-            journal.begin(
-                {
-                    "name": flow.name,
-                    "fingerprint": fingerprint,
-                    "campaign": campaign,
-                    "created": str(time.time()),
-                    "uuids": json.dumps([job.uuid for job in jobs]),
-                    "earlier": json.dumps([str(Path(other).resolve() / STORE_FILE) for other in earlier]),
-                },
-                jobs,
-            )
+            stores = [str(Path(other).resolve() / STORE_FILE) for other in earlier]
+            journal.begin({**facts(flow, jobs, campaign), "earlier": json.dumps(stores)}, jobs)
         elif meta["fingerprint"] != fingerprint:
             raise StoreError(
                 f"{directory} holds another campaign or another version of {meta['name']!r}, "
@@ -131,10 +125,24 @@ def resume(
     """
     directory = Path(dir)
     require_run(directory)
-    with _opened(directory) as journal:
+    with opened(directory) as journal:
         if not journal.meta():
             raise InputError(f"{directory}: stopped before it began: start it with `mscflow run CAMPAIGN`")
+        if REMOTE_PROJECT in journal.meta():
+            raise InputError(f"{directory}: jobflow-remote runs its jobs: `mscflow fetch {directory}`")
         return _drive(journal, directory, on_event, executor, n_workers)
+
+
+def facts(flow: Flow, jobs: Sequence[NewJob], campaign: str) -> dict[str, str]:
+    """Return what a run directory knows of its flow."""
+    return {
+        "name": flow.name,
+        "fingerprint": jobs_fingerprint(jobs),
+        "campaign": campaign,
+        "created": str(time.time()),
+        "uuids": json.dumps([job.uuid for job in jobs]),
+        "earlier": "[]",
+    }
 
 
 def require_run(directory: Path) -> None:
@@ -171,7 +179,7 @@ def _new_directory(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(directory: Path) -> Iterator[Journal]:
+def opened(directory: Path) -> Iterator[Journal]:
     """Open a run directory for its only driver."""
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from mscflow.train.recipe import Recipe
 from mscflow.train.starts import Start, starts
 
 VALID_EVERY = 12
-"""Of trajectories that are not held out every twelfth (of fewer the last) validates the fit: rate, best epoch."""
+"""Every twelfth trajectory that is not held out (of fewer the last) validates the fit: rate, best epoch."""
 
 STAGE_TWO_LR = 1e-3
 """Learning rate of the epochs in which energies weigh more."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,22 +24,12 @@ from mscflow.executors.pilot import scripts
 from mscflow.jobs import RefineMaker, RelaxMaker, named
 
 ROOT = Path(__file__).parents[2]
+SITES = sorted((ROOT / "hpc").glob("slurm*.yaml")) + [ROOT / "hpc" / "pbs.yaml"]
 SITE = {
     "scheduler": "slurm",
     "pools": {"small": {"cores": 2, "memory_gib": 1, "walltime": "00:10:00", "max_blocks": 2}},
     "address": "127.0.0.1",
 }
-
-
-@pytest.fixture(scope="module")
-def slurm():
-    """Start a Slurm on this machine, where that is possible, and stop it at the end."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        pytest.skip("a development Slurm needs root on Debian or Ubuntu")
-    script = str(ROOT / "hpc" / "dev-slurm.sh")
-    subprocess.run([script, "start"], check=True)
-    yield
-    subprocess.run([script, "stop"], check=True)
 
 
 def blocks() -> list[str]:
@@ -156,7 +144,7 @@ def test_dry_run_prints_the_scripts():
     assert "export MSCFLOW_MEMORY_GIB=1" in text
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "hpc").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SITES, ids=lambda path: path.stem)
 def test_templates_are_valid(path):
     site = load_site(path)
     assert site.pool_of("refine In4P") == site.jobs["refine"]
