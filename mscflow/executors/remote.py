@@ -182,7 +182,7 @@ def submit(flow: Flow, remote: Remote, directory: Path, campaign: str = "") -> l
     for kind, placement in _default_first(remote):
         _require_known(project, kind, placement)
         settings = placement.model_dump(exclude_none=True)
-        set_run_config(flow, name_filter=None if kind == DEFAULT else kind, **settings)
+        set_run_config(flow, name_filter="" if kind == DEFAULT else kind, **settings)
     with opened(directory) as journal:
         if journal.meta():
             raise StoreError(f"{directory} holds a run already: choose another directory with --dir")
@@ -240,9 +240,8 @@ def _update(journal: Journal, key: tuple[str, int], document: JobDoc, controller
         state, reason = State.FAILED, document.error or document.remote.error or found
     elif found in STOPS:
         state = State.STOPPED
-    journal.note(
-        key, state, reason, *map(_seconds, (document.start_time, document.end_time)), document.worker
-    )
+    started, ended = _seconds(document.start_time), _seconds(document.end_time)
+    journal.note(key, state, reason, started, ended, document.worker)
 
 
 def _seconds(time: datetime | None) -> float | None:

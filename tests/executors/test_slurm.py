@@ -24,7 +24,7 @@ from mscflow.executors.pilot import scripts
 from mscflow.jobs import RefineMaker, RelaxMaker, named
 
 ROOT = Path(__file__).parents[2]
-SITES = sorted((ROOT / "hpc").glob("slurm*.yaml")) + [ROOT / "hpc" / "pbs.yaml"]
+SITES = [*sorted((ROOT / "hpc").glob("slurm*.yaml")), ROOT / "hpc" / "pbs.yaml"]
 SITE = {
     "scheduler": "slurm",
     "pools": {"small": {"cores": 2, "memory_gib": 1, "walltime": "00:10:00", "max_blocks": 2}},
