@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobflow import Flow
+    from jobflow_remote.config import ConfigManager
     from jobflow_remote.config.base import Project
     from jobflow_remote.jobs.data import JobDoc
     from jobflow_remote.jobs.jobcontroller import JobController
@@ -99,36 +100,48 @@ def project_of(remote: Remote) -> Project:
         If it breaks jobflow-remote's rules, does not exist, or one that was written by hand has its name.
     """
     config, base = _jobflow_remote()
-    from mscflow.executors.schedulers import SAFE
-
+    manager = config.ConfigManager()
     if isinstance(remote.project, str):
         try:
-            found: Project = config.ConfigManager().get_project(remote.project)
+            project: Project = manager.get_project(remote.project)
         except base.ConfigError as err:
             raise InputError(f"jobflow-remote has no project {remote.project!r}: `jf project list`") from err
-        _require_safe(found)
-        return found
+        _require_safe(project)
+        return project
     try:
-        project: Project = base.Project.model_validate(remote.project)
+        project = base.Project.model_validate(remote.project)
     except ValidationError as err:
         problem = err.errors(include_url=False)[0]
         where = ".".join(str(part) for part in ("project", *problem["loc"]))
         raise InputError(f"{where}: {problem['msg'].splitlines()[0]}") from err
+    _write(project, manager)
+    return project
+
+
+def _write(project: Project, manager: ConfigManager) -> None:
+    """Write a project, with schedulers that clean names of jobs, in place of an earlier one of ours.
+
+    Raises
+    ------
+    InputError
+        If there is a project of this name that was not written here.
+    """
+    from mscflow.executors.schedulers import SAFE
+
     for worker in project.workers.values():
         if isinstance(worker.scheduler_type, str) and worker.scheduler_type in SAFE:
             worker.scheduler_type = SAFE[worker.scheduler_type]().as_dict()
     project.metadata = {**(project.metadata or {}), **OURS}
-    manager = config.ConfigManager()
-    there = manager.projects.get(project.name)
-    if there is not None and OURS.items() - (there.metadata or {}).items():
-        path = manager.projects_data[project.name].filepath
-        raise InputError(f"{path} describes a project {project.name!r} of yours: give this one another name")
+    there = manager.projects_data.get(project.name)
+    if there is not None and OURS.items() - (there.project.metadata or {}).items():
+        raise InputError(
+            f"{there.filepath} is a project {project.name!r} of yours: give this one another name"
+        )
     if there is not None:
         manager.remove_project(project.name, remove_folders=False)
     manager.projects_folder.mkdir(parents=True, exist_ok=True)
     manager.create_project(project)
     manager.projects_data[project.name].filepath.chmod(0o600)
-    return project
 
 
 def _require_safe(project: Project) -> None:
