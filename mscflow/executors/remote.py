@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +143,7 @@ def _write(project: Project, manager: ConfigManager) -> None:
         manager.remove_project(project.name, remove_folders=False)
     manager.projects_folder.mkdir(parents=True, exist_ok=True)
     manager.create_project(project)
-    manager.projects_data[project.name].filepath.chmod(0o600)
+    Path(manager.projects_data[project.name].filepath).chmod(0o600)
 
 
 def _require_safe(project: Project) -> None:
@@ -187,7 +189,7 @@ def submit(flow: Flow, remote: Remote, directory: Path, campaign: str = "") -> l
     InputError
         If a worker or exec_config is unknown.
     StoreError
-        If the directory holds a run already.
+        If the directory holds a run already, or the database does not answer.
     """
     from jobflow_remote import set_run_config, submit_flow
 
@@ -196,14 +198,33 @@ def submit(flow: Flow, remote: Remote, directory: Path, campaign: str = "") -> l
         _require_known(project, kind, placement)
         settings = placement.model_dump(exclude_none=True)
         set_run_config(flow, name_filter="" if kind == DEFAULT else kind, **settings)
-    with opened(directory) as journal:
+    with opened(directory) as journal, _database(project) as controller:
         if journal.meta():
             raise StoreError(f"{directory} holds a run already: choose another directory with --dir")
         jobs = new_jobs(flow)
-        _prepare(project.get_job_controller())
+        _prepare(controller)
+        numbers = submit_flow(flow, project=project.name)
         told = {REMOTE_PROJECT: project.name, REMOTE_FLOW: flow.uuid}
         journal.begin({**facts(flow, jobs, campaign), **told}, jobs)
-        return submit_flow(flow, project=project.name)
+        return numbers
+
+
+@contextmanager
+def _database(project: Project) -> Iterator[JobController]:
+    """Give the controller of a project; a database that does not answer is one line.
+
+    Raises
+    ------
+    StoreError
+        If it does not.
+    """
+    from pymongo.errors import PyMongoError
+
+    try:
+        yield project.get_job_controller()
+    except PyMongoError as err:
+        reason = str(err).split(",")[0]
+        raise StoreError(f"the database of project {project.name} does not answer: {reason}") from err
 
 
 def _prepare(controller: JobController) -> None:
@@ -219,6 +240,8 @@ def fetch(directory: Path) -> Counter[State]:
     ------
     InputError
         If the directory holds no run that was submitted.
+    StoreError
+        If the database does not answer.
     """
     config, _ = _jobflow_remote()
     require_run(directory)
@@ -228,17 +251,15 @@ def fetch(directory: Path) -> Counter[State]:
             raise InputError(
                 f"{directory}: not submitted to jobflow-remote: `mscflow resume` goes on with it"
             )
-        project = config.ConfigManager().get_project(meta[REMOTE_PROJECT])
-        controller: JobController = project.get_job_controller()
-        documents = controller.get_jobs_doc(flow_ids=meta[REMOTE_FLOW])
         journal.reopen()
         known = {row.key: row.state for row in journal.rows()}
-        for document in sorted(documents, key=_number):
-            key = (document.uuid, document.index)
-            if key not in known:
-                journal.add([_new_job(document)])
-            if known.get(key) is not State.DONE:
-                _update(journal, key, document, controller)
+        with _database(config.ConfigManager().get_project(meta[REMOTE_PROJECT])) as controller:
+            for document in sorted(controller.get_jobs_doc(flow_ids=meta[REMOTE_FLOW]), key=_number):
+                key = (document.uuid, document.index)
+                if key not in known:
+                    journal.add([_new_job(document)])
+                if known.get(key) is not State.DONE:
+                    _update(journal, key, document, controller)
         return Counter(row.state for row in journal.rows())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -166,6 +167,18 @@ def test_a_wrong_remote_is_one_line(place, old, new, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert not (place / "run" / STORE_FILE).exists()
+
+
+def test_a_database_that_does_not_answer_is_one_line(place):
+    path = place / "remote.yaml"
+    text = path.read_text().replace(
+        "database: test", "database: test, mongoclient_kwargs: {serverSelectionTimeoutMS: 500}"
+    )
+    path.write_text(re.sub(r"port: \d+", "port: 9", text))
+    result = submit(place)
+    assert result.returncode == 2
+    assert "the database of project tests does not answer: 127.0.0.1:9" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_a_project_written_by_hand_is_not_overwritten(place):
