@@ -101,7 +101,7 @@ def main() -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what a job prints must not mix with the answers
-    threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
+    follow_parent()
     while (message := receive(requests)) is not None:
         _take_over(message)
         log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -114,10 +114,16 @@ def main() -> None:
         send(answers, answer)
 
 
-def _follow_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_S)
-    os._exit(1)
+def follow_parent() -> None:
+    """Let this process end soon after the one that started it, however that one ended."""
+    parent = os.getppid()
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _take_over(message: dict[str, Any]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from ase.calculators.idealgas import IdealGas
 
@@ -234,6 +237,25 @@ def test_families_that_are_held_out_are_never_trained_on():
     )
     recipe = RECIPE.model_copy(update={"systems": families})
     assert {s.family for s in starts(recipe) if s.held_out} == {"OCO"}
+
+
+def test_a_trainer_that_is_killed_leaves_no_worker_behind(tmp_path):
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(RECIPE.model_dump_json())
+    command = [sys.executable, "-m", "mscflow", "train", str(recipe), "--dir", str(tmp_path / "run")]
+    trainer = psutil.Popen(command)
+    while len(workers := trainer.children()) < 2:
+        assert trainer.poll() is None
+        time.sleep(0.1)
+    trainer.kill()
+    trainer.wait()
+    assert not psutil.wait_procs(workers, timeout=60)[1]
+
+
+def test_one_trajectory_is_not_enough(tmp_path):
+    recipe = RECIPE.model_copy(update={"systems": (System(cluster="ZnL2", trajectories=1),)})
+    with pytest.raises(InputError, match="one more is needed"):
+        split(recipe, [tmp_path])
 
 
 def test_bad_recipes_are_one_line(tmp_path):
