@@ -101,7 +101,7 @@ def main() -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what a job prints must not mix with the answers
-    follow_parent()
+    follow_parent(os.getppid())
     while (message := receive(requests)) is not None:
         _take_over(message)
         log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -114,9 +114,8 @@ def main() -> None:
         send(answers, answer)
 
 
-def follow_parent() -> None:
-    """Let this process end soon after the one that started it, however that one ended."""
-    parent = os.getppid()
+def follow_parent(parent: int) -> None:
+    """Let this process end soon after the one that started it, number `parent`, however that one ended."""
 
     def follow() -> None:
         while os.getppid() == parent:

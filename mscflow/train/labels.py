@@ -176,7 +176,7 @@ def parallel(
     directory.mkdir(parents=True, exist_ok=True)
     todo = [task for task in tasks if not label_file(directory, task[1]).exists()]
     context = multiprocessing.get_context("spawn")
-    with _one_thread(), ProcessPoolExecutor(n_workers, context, follow_parent) as pool:
+    with _one_thread(), ProcessPoolExecutor(n_workers, context, follow_parent, (os.getpid(),)) as pool:
         futures = {pool.submit(_write, make, task, label_file(directory, task[1])): task[1] for task in todo}
         for n, future in enumerate(as_completed(futures), start=1):
             print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
