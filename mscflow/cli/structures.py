@@ -128,6 +128,8 @@ def analyze(
     graph = topology(cluster)
     typer.echo(f"{cluster.name}: {cluster.formula}, {len(cluster)} atoms; {graph.charge_balance}")
     typer.echo("Atoms: " + ", ".join(f"{n} {role}" for role, n in Counter(graph.roles).items()))
+    if result.core:
+        typer.echo(result.core)
     show_table("Cation separations / Å", [vars(row) for row in result.separations])
     show_table("Coordination (mean distances / Å)", [vars(row) for row in result.coordination])
     modes = [{k: v for k, v in vars(row).items() if k != "distances"} for row in result.binding_modes]

@@ -1,0 +1,71 @@
+"""Rates and isosbestic points of reactions whose constants are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mscflow.analysis.kinetics import compare, isosbestic_points, rate
+from mscflow.errors import InputError
+
+TIMES = np.linspace(0, 60, 40)
+WAVELENGTHS = np.linspace(350, 600, 501)
+
+
+def decay(k: float, noise: float = 0.0, seed: int = 0) -> np.ndarray:
+    return 0.2 + 0.6 * np.exp(-k * TIMES) + noise * np.random.default_rng(seed).normal(size=TIMES.size)
+
+
+def band(centre: float, width: float = 25.0) -> np.ndarray:
+    return np.exp(-(((WAVELENGTHS - centre) / width) ** 2))
+
+
+def test_an_exact_exponential_gives_its_constant():
+    found = rate(TIMES, decay(0.08))
+    assert found.constant == pytest.approx(0.08, rel=1e-6)
+    assert (found.first, found.last) == pytest.approx((0.8, 0.2), abs=1e-6)
+    assert found.half_life == pytest.approx(np.log(2) / 0.08)
+
+
+def test_a_growth_is_fitted_as_well_as_a_decay():
+    assert rate(TIMES, 1 - decay(0.05)).constant == pytest.approx(0.05, rel=1e-6)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    covered = 0
+    for seed in range(100):
+        low, high = rate(TIMES, decay(0.08, 0.01, seed)).interval
+        covered += low < 0.08 < high
+    assert covered >= 88  # 95.4 % are promised; fewer than 88 of 100 have a chance of one in a thousand
+
+
+@pytest.mark.parametrize(
+    ("times", "absorbances", "message"),
+    [
+        ([0, 1, 2], [1, 2, 3], "5 or more"),
+        (range(6), range(5), "5 or more"),
+        (range(6), [1] * 6, "nothing changes"),
+    ],
+)
+def test_too_few_data_are_one_line(times, absorbances, message):
+    with pytest.raises(InputError, match=message):
+        rate(np.array(times), np.array(absorbances))
+
+
+def test_two_species_share_a_crossing_and_a_third_smears_it():
+    fractions = np.linspace(0, 1, 9)[:, None]
+    two = (1 - fractions) * band(420) + fractions * 0.8 * band(470)
+    ((wavelength, spread),) = isosbestic_points(WAVELENGTHS, two)
+    index = np.abs(WAVELENGTHS - wavelength).argmin()
+    assert band(420)[index] == pytest.approx(0.8 * band(470)[index], rel=0.05)
+    assert spread < 0.05
+    third = two + 0.5 * fractions * (1 - fractions) * band(445)
+    assert isosbestic_points(WAVELENGTHS, third) == []
+
+
+def test_a_series_is_ranked():
+    table = compare(
+        {name: (TIMES, decay(k)) for name, k in (("tBu", 0.02), ("3,5-Me2", 0.1), ("PhAc", 0.04))}
+    )
+    assert list(table.index) == ["tBu", "PhAc", "3,5-Me2"]
+    assert table["relative"].iloc[-1] == pytest.approx(5, rel=1e-4)
