@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mscflow import __version__
-from mscflow.cli import campaigns, models, structures
+from mscflow.cli import campaigns, models, status, structures
 from mscflow.cli.doctor import doctor
 from mscflow.errors import MscflowError, RepairWarning
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 structures.register(app)
 campaigns.register(app)
+status.register(app)
 models.register(app)
 app.command(epilog="Example: mscflow doctor")(doctor)
 

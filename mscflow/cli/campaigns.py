@@ -1,8 +1,7 @@
-"""Commands on campaigns: run, status, resume, report."""
+"""Commands on campaigns: run, resume, report, fetch."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -11,6 +10,7 @@ import typer
 
 from mscflow.cli.limits import Memory, Walltime, limit_memory, limit_time
 from mscflow.cli.output import show_json, show_table, warn
+from mscflow.cli.status import jobs_of
 from mscflow.errors import CalculationError, InputError, OutOfTimeError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ REPORT_FILE = "report.html"
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command(epilog="Example: mscflow run inputs/quickstart.yaml --dir runs/quickstart")(run)
-    app.command(epilog="Example: mscflow status runs/quickstart")(status)
     app.command(epilog="Example: mscflow resume runs/quickstart")(resume)
     app.command(epilog="Example: mscflow report runs/quickstart")(report)
     app.command(epilog="Example: mscflow fetch runs/quickstart")(fetch)
@@ -132,25 +131,6 @@ def fetch(directory: Directory, as_json: Json = False) -> None:
         typer.echo(f"Report: {path}")
 
 
-def status(directory: Directory, as_json: Json = False) -> None:
-    """Show the jobs of a run, also while it goes on."""
-    rows = [
-        {
-            "job": row.name,
-            "state": str(row.state),
-            "attempts": row.n_attempts,
-            "wall time / s": row.wall_time_s if row.ended else _running_time(row),
-            "error": row.error.strip().splitlines()[-1] if row.error.strip() else "",
-        }
-        for row in _jobs(directory)
-    ]
-    if as_json:
-        show_json(rows)
-    else:
-        show_table(str(directory), rows)
-        typer.echo(", ".join(f"{n} {state}" for state, n in Counter(r["state"] for r in rows).items()))
-
-
 def report(
     directory: Directory,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
@@ -183,7 +163,7 @@ def _where(executor: str, site: Path | None) -> str | Site | Remote:
 def _conclude(directory: Path, as_json: bool) -> None:
     """Write the report and print its path; a failed job, and one that waits, makes the command fail."""
     path = _write_report(directory, None)
-    jobs = _jobs(directory)
+    jobs = jobs_of(directory)
     failed = [row for row in jobs if row.state == "failed"]
     if as_json:
         show_json({"report": str(path), "jobs": Counter(str(row.state) for row in jobs)})
@@ -233,17 +213,3 @@ def _job_fields(row: JobRow) -> dict[str, Any]:
         "ended": row.ended,
         "host": row.host,
     }
-
-
-def _jobs(directory: Path) -> list[JobRow]:
-    from mscflow.executors import STORE_FILE, Journal, require_run
-
-    require_run(directory)
-    journal = Journal(directory / STORE_FILE)
-    rows = journal.rows()
-    journal.close()
-    return rows
-
-
-def _running_time(row: JobRow) -> float | None:
-    return time.time() - row.started if row.state == "running" and row.started else None

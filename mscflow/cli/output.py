@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
@@ -25,7 +29,11 @@ def warn(messages: Iterable[str]) -> None:
 
 def show_table(title: str, rows: Sequence[Mapping[str, Any]], whole: Sequence[str] = ()) -> None:
     """Print rows that share their keys as a table; cells of the columns `whole` are never broken."""
-    from rich.console import Console
+    console().print(as_table(title, rows, whole))
+
+
+def as_table(title: str, rows: Sequence[Mapping[str, Any]], whole: Sequence[str] = ()) -> Table | str:
+    """Return the table that `show_table` prints."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -34,10 +42,17 @@ def show_table(title: str, rows: Sequence[Mapping[str, Any]], whole: Sequence[st
         table.add_column(str(column).replace("_", " "), no_wrap=column in whole)
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row.values()))
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
-    console.print(table if rows else escape(f"{title}: none"))
+    return table if rows else escape(f"{title}: none")
+
+
+def console() -> Console:
+    """Return where tables are printed: as wide as the terminal, or wide enough for a file."""
+    from rich.console import Console
+
+    found = Console()
+    if not found.is_terminal:
+        found.width = PIPED_WIDTH
+    return found
 
 
 def _cell(value: Any) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from jobflow import Flow, Job
 
 ERROR_LINES = 12
+LOG_FILE = "job.log"
 
 Ended: TypeAlias = "queue.SimpleQueue[tuple[tuple[str, int], Future] | None]"
 """Jobs that ended, with their answers; None when the user interrupts."""
@@ -247,7 +248,7 @@ class Driver:
                 "path": [os.path.abspath(entry) for entry in sys.path],  # noqa: PTH100 - "" is this directory
                 "main": os.path.abspath(main) if main else None,  # noqa: PTH100
                 "directory": str(place),
-                "log": str(place / "job.log"),
+                "log": str(place / LOG_FILE),
             }
         )
         future.add_done_callback(lambda done: ended.put((key, done)))
