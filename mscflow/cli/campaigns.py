@@ -1,4 +1,4 @@
-"""Commands on campaigns: run, resume, report, fetch."""
+"""Commands on campaigns: run, resume, report, compare, fetch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mscflow.errors import CalculationError, InputError, OutOfTimeError
 if TYPE_CHECKING:
     from mscflow.executors import JobRow, Site
     from mscflow.executors.remote import Remote
+    from mscflow.report import CampaignResults
 
 Directory = Annotated[Path, typer.Argument(help="Run directory.")]
 Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; they share the cores.")]
@@ -24,6 +25,7 @@ SiteFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 REPORT_FILE = "report.html"
+MIN_COMPARED = 2
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: mscflow resume runs/quickstart")(resume)
     app.command(epilog="Example: mscflow report runs/quickstart")(report)
     app.command(epilog="Example: mscflow fetch runs/quickstart")(fetch)
+    app.command(epilog="Example: mscflow compare runs/formate runs/acetate -o comparison.html")(compare)
 
 
 def run(
@@ -139,6 +142,18 @@ def report(
     typer.echo(_write_report(directory, output))
 
 
+def compare(
+    directories: Annotated[list[Path], typer.Argument(help="Run directories, two or more.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("comparison.html"),
+) -> None:
+    """Write one page that compares several runs, finished or not."""
+    from mscflow.report import write_comparison
+
+    if len(directories) < MIN_COMPARED:
+        raise InputError("one run has nothing to be compared with: give two or more directories")
+    typer.echo(write_comparison([_results(directory) for directory in directories], output))
+
+
 def _where(executor: str, site: Path | None) -> str | Site | Remote:
     """Return the executor that is asked for."""
     from mscflow.executors import load_site
@@ -180,9 +195,16 @@ def _conclude(directory: Path, as_json: bool) -> None:
 
 
 def _write_report(directory: Path, output: Path | None) -> Path:
+    from mscflow.report import write_report
+
+    return write_report(_results(directory), output or directory / REPORT_FILE)
+
+
+def _results(directory: Path) -> CampaignResults:
+    """Return what is known of a run."""
     from mscflow.campaign import parse_campaign
     from mscflow.executors import STORE_FILE, Journal, require_run
-    from mscflow.report import CampaignResults, write_report
+    from mscflow.report import CampaignResults
 
     require_run(directory)
     journal = Journal(directory / STORE_FILE)
@@ -191,7 +213,7 @@ def _write_report(directory: Path, output: Path | None) -> Path:
     journal.close()
     text = meta.get("campaign", "")
     excite = parse_campaign(text).excite if text else None
-    results = CampaignResults.from_documents(
+    return CampaignResults.from_documents(
         name=meta.get("name", directory.name),
         campaign=text,
         created=float(meta.get("created", 0.0)),
@@ -199,7 +221,6 @@ def _write_report(directory: Path, output: Path | None) -> Path:
         jobs=[_job_fields(row) for row in rows],
         **({"fwhm": excite.fwhm} if excite else {}),
     )
-    return write_report(results, output or directory / REPORT_FILE)
 
 
 def _job_fields(row: JobRow) -> dict[str, Any]:

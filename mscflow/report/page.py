@@ -48,24 +48,21 @@ def write_report(results: CampaignResults, path: Path) -> Path:
     Path
         `path`.
     """
-    text = render(results)
+    return put(render(results), path)
+
+
+def put(text: str, path: Path) -> Path:
+    """Write a page so that a reader never sees half of it."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)  # noqa: PTH105 - a reader never sees half a page
+    os.replace(partial, path)  # noqa: PTH105 - pathlib has no atomic replacement with this promise
     return path
 
 
 def render(results: CampaignResults) -> str:
     """Return the page as text."""
-    from jinja2 import Environment, PackageLoader, select_autoescape
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=PackageLoader("mscflow.report"), autoescape=select_autoescape(["html", "jinja"], default=True)
-    )
-    template = environment.get_template("report.html.jinja")
-    sources = files("mscflow.report") / "templates"
-    return template.render(
+    return fill(
+        "report.html.jinja",
         results=results,
         summary=summary(results),
         warnings=results.warnings(),
@@ -74,10 +71,24 @@ def render(results: CampaignResults) -> str:
         structures=embed([_drawn(label, cluster) for label, cluster in _structures(results)]),
         methods=methods_paragraph(results),
         bibtex=bibtex(results),
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         created=datetime.fromtimestamp(results.created, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         states=Counter(job.state for job in results.jobs),
         total_time=sum(job.wall_time_s or 0.0 for job in results.jobs),
+    )
+
+
+def fill(template: str, **content: Any) -> str:
+    """Return a template with its content, style, script and plotly: one file that needs no other."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("mscflow.report"), autoescape=select_autoescape(["html", "jinja"], default=True)
+    )
+    sources = files("mscflow.report") / "templates"
+    return environment.get_template(template).render(
+        **content,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         style=(sources / "report.css").read_text(encoding="utf-8"),
         script=(sources / "report.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),

@@ -19,7 +19,8 @@ DOS_FWHM = 0.2
 ION_COLOURS = (BLUE, ORANGE, GREEN, "#7a4fa3", "#a8324a", "#4a7f8c")
 
 
-def _figure(data: list[dict], x: str, y: str, **layout: Any) -> Figure:
+def figure_of(data: list[dict], x: str, y: str, **layout: Any) -> Figure:
+    """Return a figure in the style of the report; `x` and `y` are the titles of the axes, with units."""
     axis = {
         "showline": True,
         "linecolor": GREY,
@@ -74,7 +75,7 @@ def relaxation_plot(results: CampaignResults) -> Figure | None:
         "dtick": 1,
     }
     margin = {"l": 70, "r": 70, "t": 20, "b": 55}
-    return _figure([energy, force], "step", "energy / eV", yaxis2=second, margin=margin)
+    return figure_of([energy, force], "step", "energy / eV", yaxis2=second, margin=margin)
 
 
 def separations_plot(results: CampaignResults) -> Figure | None:
@@ -95,7 +96,7 @@ def separations_plot(results: CampaignResults) -> Figure | None:
         }
         for (name, distances), colour in zip(sorted(groups.items()), ION_COLOURS * len(groups), strict=False)
     ]
-    return _figure(data, "cation–cation separation / Å", "pairs", barmode="stack")
+    return figure_of(data, "cation–cation separation / Å", "pairs", barmode="stack")
 
 
 def density_of_states_plot(results: CampaignResults) -> Figure | None:
@@ -122,7 +123,7 @@ def density_of_states_plot(results: CampaignResults) -> Figure | None:
             ("ligands", orbitals.ligand, GREY),
         )
     ]
-    figure = _figure(data, "orbital energy / eV", "density of states / eV⁻¹")
+    figure = figure_of(data, "orbital energy / eV", "density of states / eV⁻¹")
     figure["layout"]["shapes"] = [
         {
             "type": "line",
@@ -156,7 +157,7 @@ def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
                 "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
             }
         )
-    figure = _figure(
+    figure = figure_of(
         data, f"ΔE / eV ({energies.energy_level})", "", height=120 + 34 * len(energies.reactions)
     )
     figure["layout"]["yaxis"].update(automargin=True, autorange="reversed")
@@ -195,7 +196,7 @@ def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
         "y": [0.0, 0.0],
         "line": {"color": GREY, "dash": "dash"},
     }
-    return _figure(
+    return figure_of(
         [as_it_was, *data], "Δμ / eV: incoming minus outgoing complex, against the pure ones", "Ω / eV"
     )
 
@@ -246,6 +247,6 @@ def spectrum_plot(results: CampaignResults) -> Figure | None:
             }
         )
     margin = {"l": 80, "r": 70, "t": 20, "b": 55}
-    figure = _figure(curves, "wavelength / nm", "ε / L mol⁻¹ cm⁻¹", yaxis2=second, margin=margin)
+    figure = figure_of(curves, "wavelength / nm", "ε / L mol⁻¹ cm⁻¹", yaxis2=second, margin=margin)
     figure["layout"]["yaxis"]["rangemode"] = "tozero"
     return figure

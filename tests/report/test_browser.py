@@ -7,7 +7,7 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from mscflow.report import CampaignResults, write_report
+from mscflow.report import CampaignResults, write_comparison, write_report
 
 FLAGS = [
     "--no-sandbox",
@@ -50,6 +50,25 @@ def opened(browser, report, width):
     page.wait_for_selector("#viewer[data-ready=yes]", timeout=60_000)
     page.wait_for_timeout(1000)
     return page
+
+
+def test_a_comparison_opens_without_an_error_and_shows_all_campaigns(browser, documents, jobs, tmp_path):
+    one = CampaignResults.from_documents(documents, jobs, name="formate")
+    other = CampaignResults.from_documents(documents[:3], jobs, name="<b>acetate</b>")
+    path = write_comparison([one, other, one], tmp_path / "comparison.html")
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    page.goto(path.as_uri())
+    page.wait_for_selector("#plot-separations .main-svg", timeout=60_000)
+    assert problems == []
+    assert page.locator("h1").inner_text() == "formate 1, <b>acetate</b>, formate 2"
+    rows = page.locator("#table-separations tbody tr").all_inner_texts()
+    assert len({row.split("\t")[0] for row in rows}) == 3
+    assert page.locator("#table-numbers tbody tr", has_text="DFT energy").inner_text().count("–") == 1
+    assert page.locator("#plot-spectra .main-svg").count()
+    page.close()
 
 
 def n_colours(page, selector, tmp_path):
