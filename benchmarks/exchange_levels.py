@@ -1,8 +1,8 @@
 """Exchange energies of In4P(O2CH)9 at the potential, tight binding and PBE, side by side.
 
 Every species is relaxed at the level of its column, from the reactant relaxed with tight binding and pair
-potentials; PBE computes single points on the structures of the level before it. One reaction an ion: the first
-site and leaving ligand.
+potentials; PBE computes single points on the structures of the level before it. One reaction an ion: the
+first site and leaving ligand.
 
     OMP_NUM_THREADS=2 python benchmarks/exchange_levels.py        # about half an hour
 """
@@ -40,8 +40,9 @@ def main() -> None:
     columns[f"{DFT} on {LEVELS[-1]}"] = energies, columns[LEVELS[-1]][1]
     print(f"\n| reaction | {' | '.join(columns)} |\n{'|---' * (len(columns) + 1)}|")
     for reaction in reactions:
+        members = {member.hash for member, _ in reaction.species}
         cells = [
-            f"{reaction.energy(of_species):+.2f}{' *' if damaged & {c.hash for c, _ in reaction.species} else ''}"
+            f"{reaction.energy(of_species):+.2f}{' *' if damaged & members else ''}"
             for of_species, damaged in columns.values()
         ]
         print(f"| {reaction.label} | {' | '.join(cells)} |")
