@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ from mscflow.levels import parse_level
 
 if TYPE_CHECKING:
     from jobflow import Flow
+
+N_FRAMES = 24
+"""Geometries on the way of the cluster's own relaxation that the report plays."""
 
 
 class Campaign(Section):
@@ -99,14 +103,11 @@ class Campaign(Section):
             VibrateMaker,
         )
 
-        relax = (
-            RelaxMaker(level=self.relax.level, fmax=self.relax.fmax, max_steps=self.relax.max_steps)
-            if self.relax
-            else None
-        )
-        vibrate = (
-            VibrateMaker(level=self.vibrate.level or (relax or RelaxMaker()).level) if self.vibrate else None
-        )
+        species = RelaxMaker()
+        if self.relax:
+            species = RelaxMaker(level=self.relax.level, fmax=self.relax.fmax, max_steps=self.relax.max_steps)
+        relax = replace(species, n_frames=N_FRAMES) if self.relax else None
+        vibrate = VibrateMaker(level=self.vibrate.level or species.level) if self.vibrate else None
         refine = (
             RefineMaker(level=self.refine.level, n_steps=self.refine.steps, fmax=self.refine.fmax)
             if self.refine
@@ -117,7 +118,7 @@ class Campaign(Section):
             """Return the Makers of species whose energies are those of a DFT level, or of the relaxation."""
             refining = RefineMaker(level=section.level) if section.level else None
             return {
-                "relax_maker": relax or RelaxMaker(),
+                "relax_maker": species,
                 "refine_maker": refining,
                 "temperature": section.temperature,
                 "best": section.best,

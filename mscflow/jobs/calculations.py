@@ -50,6 +50,7 @@ class RelaxMaker(Maker):
     fmax: float = 0.02
     max_steps: int = 1000
     fixed: Fixed = None
+    n_frames: int = 0
 
     def estimate_s(self, cluster: Cluster) -> float:
         """Return the rough wall time / s."""
@@ -60,7 +61,7 @@ class RelaxMaker(Maker):
         """Return the `Relaxation` of a cluster; run again in the same directory, it goes on."""
         level, fixed = parse_level(self.level), fixed_atoms(cluster, self.fixed)
         with kept_state("relax", cluster, level, fixed=fixed) as path:
-            return relax(cluster, level, self.fmax, self.max_steps, fixed, state_file=path)
+            return relax(cluster, level, self.fmax, self.max_steps, fixed, path, self.n_frames)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
@@ -68,7 +69,9 @@ def render(results: CampaignResults) -> str:
         warnings=results.warnings(),
         tables={table.key: table for table in _all_tables(results)},
         plots=embed(_all_plots(results)),
-        structures=embed([_drawn(label, cluster) for label, cluster in _structures(results)]),
+        structures=embed(
+            [*(_drawn(label, cluster) for label, cluster in _structures(results)), *_played(results)]
+        ),
         methods=methods_paragraph(results),
         bibtex=bibtex(results),
         created=datetime.fromtimestamp(results.created, UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -206,6 +209,17 @@ def _drawn(label: str, cluster: Cluster) -> dict[str, Any]:
         "elements": elements,
         "roleColours": {str(role): colour for role, colour in ROLE_COLOURS.items()},
     }
+
+
+def _played(results: CampaignResults) -> list[dict[str, Any]]:
+    """Return the course of the relaxation for the viewer, where it was kept; bonds are those of its end."""
+    relaxation = results.relaxation
+    if relaxation is None or len(relaxation.trajectory) < 2:
+        return []
+    frames = np.array(relaxation.trajectory)
+    drawn = _drawn(f"the way there ({len(frames)} geometries)", relaxation.cluster)
+    drawn["frames"] = (frames - frames.mean(axis=1, keepdims=True)).round(3).tolist()
+    return [drawn]
 
 
 def _rgb(colour: Iterable[float]) -> str:

@@ -13,8 +13,9 @@ from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels import Level, parse_level
+from mscflow.optimize.course import Course
 from mscflow.optimize.lbfgs import Minimiser, State
-from mscflow.optimize.state_file import load, save
+from mscflow.optimize.state_file import load, load_more, save
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import Role, topology
 
@@ -59,6 +60,9 @@ class Relaxation(TaskDocument):
     extrapolation
         How far the surroundings of each atom are from what the level was made on: above 1 is outside.
         Empty where the level has no such measure.
+    trajectory
+        A few geometries on the way, the first and the last included / Å, shape (n_frames, n_atoms, 3), where
+        they were asked for.
     """
 
     energy: float
@@ -71,6 +75,7 @@ class Relaxation(TaskDocument):
     optimizer: str = OPTIMIZER
     fixed: list[int] = Field(default_factory=list)
     extrapolation: list[float] = Field(default_factory=list)
+    trajectory: list[list[list[float]]] = Field(default_factory=list, repr=False)
 
 
 def relax(
@@ -80,6 +85,7 @@ def relax(
     max_steps: int = 1000,
     fixed: Fixed = None,
     state_file: str | Path | None = None,
+    n_frames: int = 0,
 ) -> Relaxation:
     """Relax a cluster with L-BFGS on a model Hessian; see `mscflow.optimize`.
 
@@ -98,6 +104,8 @@ def relax(
     state_file
         Where the state is kept while the relaxation runs and when it ends; where the file exists the
         relaxation goes on from it, and ends as one that was never interrupted.
+    n_frames
+        Geometries on the way that the result keeps at most.
 
     Returns
     -------
@@ -118,7 +126,8 @@ def relax(
     level = parse_level(level)
     started = time.perf_counter()
     path = None if state_file is None else Path(state_file)
-    return finish(cluster, level, fixed_atoms(cluster, fixed), fmax, max_steps, started, path=path)
+    frozen = fixed_atoms(cluster, fixed)
+    return finish(cluster, level, frozen, fmax, max_steps, started, path=path, n_frames=n_frames)
 
 
 def check_numbers(fmax: float, max_steps: int) -> None:
@@ -138,6 +147,7 @@ def finish(
     started: float,
     begun: State | None = None,
     path: Path | None = None,
+    n_frames: int = 0,
 ) -> Relaxation:
     """Minimise to the end and describe what was found; for the parameters see `relax`.
 
@@ -151,10 +161,12 @@ def finish(
         State of a minimisation on the first surface of the level, to go on from.
     path
         The state file.
+    n_frames
+        Geometries to keep.
     """
     warnings = level.require(cluster)
     try:
-        state, minimiser = _minimise(cluster, level, frozen, fmax, max_steps, begun, path)
+        state, minimiser, course = _minimise(cluster, level, frozen, fmax, max_steps, begun, path, n_frames)
     except CalculationError as err:
         raise CalculationError(f"{level}, {cluster.name or cluster.formula}: {err}") from err
     max_force = minimiser.max_force(state.forces)
@@ -186,6 +198,7 @@ def finish(
         max_forces=state.max_forces,
         fixed=frozen,
         extrapolation=[] if extrapolation is None else np.round(extrapolation, 2).tolist(),
+        trajectory=[frame.round(3).tolist() for frame in course.frames(state.positions)],
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
@@ -224,7 +237,8 @@ def _minimise(
     max_steps: int,
     begun: State | None,
     path: Path | None,
-) -> tuple[State, Minimiser]:
+    n_frames: int,
+) -> tuple[State, Minimiser, Course]:
     """Minimise on the surfaces of a level one after the other; the minimiser ends on the last of them."""
     surfaces = level.surfaces(cluster)
     fingerprint = input_hash("state", cluster, level, fixed=frozen)
@@ -233,29 +247,37 @@ def _minimise(
         state, stage, anchor = load(path, fingerprint)
         minimiser.surface = surfaces[stage]
         minimiser.surface.anchor = anchor
+        course = Course.of(load_more(path), n_frames)
     else:
         state, stage = begun or minimiser.start(cluster.positions), 0
+        course = Course(n_frames)
+        course.add(cluster.positions)
+
+    def keep() -> None:
+        if path is not None:
+            save(path, state, stage, minimiser.surface.anchor, fingerprint, course.arrays())
+
     saved, clock = time.monotonic(), Clock()
     last = len(surfaces) - 1
     while state.n_calls <= max_steps:
         if minimiser.max_force(state.forces) >= (fmax if stage == last else max(fmax, SEARCH_FMAX)):
             minimiser.step(state)
+            course.add(state.positions)
         elif stage < last:
             stage += 1
             minimiser.evaluate_again(state, surfaces[stage])
         else:
             break
         if path is not None and time.monotonic() - saved > SAVE_INTERVAL_S:
-            save(path, state, stage, minimiser.surface.anchor, fingerprint)
+            keep()
             saved = time.monotonic()
         if path is not None and clock.is_over():
-            save(path, state, stage, minimiser.surface.anchor, fingerprint)
+            keep()
             raise out_of_time(f"relaxation of {cluster.name or cluster.formula} with {level}", path)
-    if path is not None:
-        save(path, state, stage, minimiser.surface.anchor, fingerprint)
+    keep()
     if stage < last:
         minimiser.evaluate_again(state, surfaces[last])
-    return state, minimiser
+    return state, minimiser, course
 
 
 def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) -> list[str]:

@@ -35,7 +35,7 @@ def stored(name: str, document) -> dict:
 def real_documents() -> list[dict]:
     """Structure, relaxation, analysis and exchange of In4P(O2CH)9, loosely converged with GFN2-xTB."""
     start = build("In4P")
-    relaxation = relax(start, LEVEL, fmax=0.5)
+    relaxation = relax(start, LEVEL, fmax=0.5, n_frames=6)
     reactions = exchange(relaxation.cluster, "Ga3+", sites=[1])
     species = {c.hash: c for r in reactions for c, _ in r.species}
     results = {key: relax(c, LEVEL, fmax=0.5) for key, c in species.items()}

@@ -107,6 +107,23 @@ def test_the_viewer_changes_colours_and_structure(browser, report):
     page.close()
 
 
+def test_the_relaxation_is_played(browser, report):
+    page = opened(browser, report, 1280)
+    assert not page.locator("#player").is_visible()
+    page.select_option("#which", index=page.locator("#which option").count() - 1)
+    last = int(page.locator("#frame").get_attribute("max"))
+    assert 1 <= last <= 5
+    place = "document.getElementById('viewer').data[1].x.slice(0, 20).join()"
+    page.wait_for_function(f"document.getElementById('frame-number').textContent === '1 of {last + 1}'")
+    before = page.evaluate(place)
+    page.click("#play")
+    page.wait_for_function(f"document.getElementById('frame').value === '{last}'", timeout=60_000)
+    page.wait_for_function("document.getElementById('play').textContent === 'Play'", timeout=60_000)
+    assert page.evaluate(place) != before
+    assert page.problems == []
+    page.close()
+
+
 def test_tables_sort_and_export(browser, report):
     page = opened(browser, report, 1280)
     rows = "[...document.querySelectorAll('#table-separations tbody tr')]"

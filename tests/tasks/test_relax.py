@@ -107,16 +107,25 @@ def test_broken_bonds_and_lost_ligands_are_noticed():
 
 def test_a_resumed_relaxation_is_the_uninterrupted_one(tmp_path):
     start, state = build("In4P"), tmp_path / "state.npz"
-    whole = relax(start, fmax=0.05)
+    whole = relax(start, fmax=0.05, n_frames=8)
     for max_steps in (20, 45):
-        part = relax(start, fmax=0.05, max_steps=max_steps, state_file=state)
+        part = relax(start, fmax=0.05, max_steps=max_steps, state_file=state, n_frames=8)
         assert not part.converged
-    resumed = relax(start, fmax=0.05, state_file=state)
+    resumed = relax(start, fmax=0.05, state_file=state, n_frames=8)
     assert resumed.model_dump(exclude={"wall_time_s"}) == whole.model_dump(exclude={"wall_time_s"})
     again = relax(start, fmax=0.05, state_file=state)
     assert again.energies == whole.energies  # nothing is left to do
     with pytest.raises(InputError, match="belongs to another relaxation"):
         relax(start, fmax=0.05, fixed=[0], state_file=state)
+
+
+def test_the_way_of_a_relaxation_leads_from_start_to_end():
+    start = build("ZnL2")
+    result = relax(start, fmax=0.05, n_frames=5)
+    assert 2 <= len(result.trajectory) <= 5
+    np.testing.assert_allclose(result.trajectory[0], start.positions, atol=5e-4)
+    np.testing.assert_allclose(result.trajectory[-1], result.cluster.positions, atol=5e-4)
+    assert relax(start, fmax=0.05).trajectory == []
 
 
 def test_fixed_atoms_stay_and_the_others_relax():

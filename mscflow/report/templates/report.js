@@ -76,8 +76,14 @@
     const which = document.getElementById("which");
     const colouring = document.getElementById("colouring");
     structures.forEach((structure, n) => which.add(new Option(structure.label, String(n))));
-    const draw = () => {
+    const [player, play, slider, shown] = ["player", "play", "frame", "frame-number"].map((id) => document.getElementById(id));
+    const current = () => {
       const structure = structures[Number(which.value)];
+      return structure.frames ? { ...structure, positions: structure.frames[Number(slider.value)] } : structure;
+    };
+    const draw = () => {
+      const structure = current();
+      shown.textContent = structure.frames ? Number(slider.value) + 1 + " of " + structure.frames.length : "";
       const byRole = colouring.value === "role";
       const groups = new Map();
       structure.symbols.forEach((symbol, atom) => {
@@ -95,7 +101,26 @@
           camera: { eye: { x: 0.5, y: 0.95, z: 0.6 } } } };
       return Plotly.react(viewer, [...traces, sticks(structure)], layout, quiet);
     };
-    which.addEventListener("change", draw);
+    const choose = () => {
+      const { frames } = structures[Number(which.value)];
+      player.hidden = !frames;
+      if (frames) [slider.max, slider.value] = [frames.length - 1, 0];
+      return draw();
+    };
+    const step = async () => {
+      await draw();
+      if (play.textContent !== "Stop" || Number(slider.value) >= Number(slider.max)) { play.textContent = "Play"; return; }
+      slider.value = Number(slider.value) + 1;
+      setTimeout(step, 100);
+    };
+    play.addEventListener("click", () => {
+      if (play.textContent === "Stop") { play.textContent = "Play"; return; }
+      if (slider.value === slider.max) slider.value = 0;
+      play.textContent = "Stop";
+      step();
+    });
+    slider.addEventListener("input", draw);
+    which.addEventListener("change", choose);
     colouring.addEventListener("change", draw);
     draw().then(() => { viewer.dataset.ready = "yes"; });
   }
