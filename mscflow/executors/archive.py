@@ -1,0 +1,211 @@
+"""Look after stores: check that one is whole, take its documents out and in, put several into one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from bson import json_util
+
+from mscflow.errors import InputError, StoreError
+from mscflow.executors.journal import State
+from mscflow.executors.manager import STORE_FILE
+from mscflow.store import COLLECTIONS, explain, open_database, transaction, upsert
+
+KEY = ("uuid", "index", "blob_uuid")
+"""What tells the documents of a collection apart."""
+
+
+def store_file(place: Path) -> Path:
+    """Return the store of a run directory, or the file itself.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = place / STORE_FILE if place.is_dir() else place
+    if not path.is_file():
+        raise InputError(f"{place}: no store here (no {STORE_FILE}, and no such file)")
+    return path
+
+
+def check(path: Path) -> list[str]:
+    """Return what is wrong with a store, one line each; a whole one gives an empty list.
+
+    Looked at are SQLite's own pages and indices, every document, every job, whether each finished job has its
+    output, and whether every large object that an output refers to is there.
+
+    Parameters
+    ----------
+    path
+        The SQLite file.
+    """
+    connection = open_database(path)
+    try:
+        found = connection.execute("PRAGMA integrity_check").fetchall()
+        problems = [text for (text,) in found if text != "ok"]
+        for collection in COLLECTIONS:
+            problems += _damaged_documents(connection, collection)
+        return problems + _missing_blobs(connection) + _missing_outputs(connection)
+    except sqlite3.Error as err:
+        raise explain(err, path) from err
+    finally:
+        connection.close()
+
+
+def export(path: Path, target: Path) -> int:
+    """Write all documents to a file of JSON lines, packed if its name ends in ``.gz``; return their number.
+
+    Each line is ``{"collection": ..., "document": ...}`` in MongoDB's extended JSON.
+    """
+    n = 0
+    with _opened(target, "wt") as stream:
+        for collection, text in _documents(path):
+            stream.write(f'{{"collection": {json.dumps(collection)}, "document": {text}}}\n')
+            n += 1
+    return n
+
+
+def take_in(source: Path, path: Path) -> int:
+    """Write the documents of a file of JSON lines into a store; return their number.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or a line is none that `export` writes; nothing is written then.
+    """
+    if not source.is_file():
+        raise InputError(f"{source}: no such file")
+    lines: list[tuple[str, dict[str, Any]]] = []
+    with _opened(source, "rt") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                content = json_util.loads(line)
+                collection, document = content["collection"], dict(content["document"])
+            except (ValueError, KeyError, TypeError) as err:
+                raise InputError(f"{source}, line {number}: no exported document") from err
+            if collection not in COLLECTIONS:
+                known = ", ".join(COLLECTIONS)
+                raise InputError(f"{source}, line {number}: unknown collection {collection!r}: {known}")
+            lines.append((collection, document))
+    _write(path, lines)
+    return len(lines)
+
+
+def merge(paths: Sequence[Path], target: Path) -> int:
+    """Put the documents of several stores into a new one; return their number.
+
+    Raises
+    ------
+    StoreError
+        If two stores have different documents of one job, or the target is there already.
+    """
+    if target.exists():
+        raise StoreError(f"{target} is there already: name a new file")
+    found: dict[tuple, tuple[str, dict[str, Any]]] = {}
+    origin: dict[tuple, Path] = {}
+    for path in paths:
+        for collection, text in _documents(path):
+            document = json_util.loads(text)
+            key = (collection, *(document.get(field) for field in KEY))
+            if key in found and found[key][1] != document:
+                raise StoreError(
+                    f"{origin[key]} and {path} have different results of job {document.get('uuid')} "
+                    f"({document.get('name')}): merge them apart"
+                )
+            found[key], origin[key] = (collection, document), path
+    _write(target, list(found.values()))
+    return len(found)
+
+
+def _documents(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield collection and text of every document."""
+    connection = open_database(path)
+    try:
+        for collection in COLLECTIONS:
+            query = f"SELECT document FROM {collection} ORDER BY id"  # noqa: S608 - our own names
+            for (text,) in connection.execute(query):
+                yield collection, text
+    except sqlite3.Error as err:
+        raise explain(err, path) from err
+    finally:
+        connection.close()
+
+
+def _write(path: Path, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    connection = open_database(path)
+    try:
+        with transaction(connection, path):
+            for collection, document in lines:
+                upsert(connection, collection, [document])
+    finally:
+        connection.close()
+
+
+def _opened(path: Path, mode: str) -> IO[str]:
+    try:
+        if path.suffix == ".gz":
+            return gzip.open(path, mode, encoding="utf-8")  # type: ignore[return-value]  # text by its mode
+        return path.open(mode, encoding="utf-8")
+    except OSError as err:
+        raise InputError(f"{path}: {err.strerror}") from err
+
+
+def _damaged_documents(connection: sqlite3.Connection, collection: str) -> list[str]:
+    problems = []
+    query = f"SELECT id, uuid, idx, blob, document FROM {collection}"  # noqa: S608 - our own names
+    for row, *key, text in connection.execute(query):
+        try:
+            document = json_util.loads(text)
+            stored = [document.get(field) for field in KEY]
+        except (ValueError, AttributeError):
+            problems.append(f"{collection}, row {row}: no readable document")
+            continue
+        if stored != key:
+            problems.append(f"{collection}, row {row}: filed under {key}, but it is {stored}")
+    return problems
+
+
+def _missing_blobs(connection: sqlite3.Connection) -> list[str]:
+    there = {blob for (blob,) in connection.execute("SELECT blob FROM data")}
+    problems = []
+    for name, text in connection.execute(
+        "SELECT name, document FROM outputs WHERE document LIKE '%blob_uuid%'"
+    ):
+        gone = set(_blobs(json.loads(text))) - there
+        problems += [f"the output of {name!r} refers to a large object that is gone: {blob}" for blob in gone]
+    return problems
+
+
+def _blobs(value: Any) -> Iterator[str]:
+    """Yield the large objects that a document refers to."""
+    if isinstance(value, dict):
+        if isinstance(value.get("blob_uuid"), str):
+            yield value["blob_uuid"]
+        for member in value.values():
+            yield from _blobs(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _blobs(member)
+
+
+def _missing_outputs(connection: sqlite3.Connection) -> list[str]:
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name='jobs'").fetchone() is None:
+        return []
+    problems = []
+    for name, text in connection.execute("SELECT name, job FROM jobs"):
+        try:
+            json.loads(text)
+        except ValueError:
+            problems.append(f"job {name!r} cannot be read")
+    query = (
+        "SELECT name FROM jobs WHERE state=? AND NOT EXISTS "
+        "(SELECT 1 FROM outputs WHERE outputs.uuid=jobs.uuid AND outputs.idx=jobs.idx)"
+    )
+    gone = connection.execute(query, [State.DONE])
+    return problems + [f"job {name!r} is done, but its output is gone: delete its row" for (name,) in gone]
