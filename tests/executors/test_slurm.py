@@ -13,15 +13,15 @@ from pathlib import Path
 import flows_for_tests as flows
 import psutil
 import pytest
+from chemistry_for_tests import SITE as CHEMISTRY_SITE
+from chemistry_for_tests import chemistry
 from jobflow import Flow
 from runs_for_tests import rows
 
 import mscflow
-from mscflow.builder import precursor
 from mscflow.errors import InputError
 from mscflow.executors import STORE_FILE, Site, load_site
 from mscflow.executors.pilot import scripts
-from mscflow.jobs import RefineMaker, RelaxMaker, named
 
 ROOT = Path(__file__).parents[2]
 SITES = [*sorted((ROOT / "hpc").glob("slurm*.yaml")), ROOT / "hpc" / "pbs.yaml"]
@@ -101,6 +101,8 @@ import sys
 sys.path.insert(0, {tests!r})
 import flows_for_tests as flows
 import mscflow
+from chemistry_for_tests import SITE as CHEMISTRY_SITE
+from chemistry_for_tests import chemistry
 from jobflow import Flow
 from mscflow.executors import Site
 mscflow.run(Flow([flows.node(1.5) for _ in range(8)]), Site.model_validate({site!r}), {directory!r})
@@ -168,26 +170,74 @@ def test_a_broken_site_is_refused(text, message, tmp_path):
         load_site(path)
 
 
-def test_chemistry_on_two_nodes_is_that_of_this_process(slurm, tmp_path):
-    """MACE relaxations in one pool, density functional theory in another."""
-    pool = {"cores": 2, "memory_gib": 3, "walltime": "00:10:00"}
-    site = Site.model_validate(
-        {**SITE, "pools": {"small": pool, "large": pool}, "jobs": {"refine": "large", "default": "small"}}
+@pytest.fixture(scope="module")
+def energies_here(tmp_path_factory) -> list[float]:
+    return energies(mscflow.run(chemistry(), dir=tmp_path_factory.mktemp("here") / "run"))
+
+
+def energies(responses: dict) -> list[float]:
+    return sorted(by_index[1].output.energy for by_index in responses.values())
+
+
+def require_same_chemistry(directory: Path, responses: dict, expected: list[float]) -> None:
+    assert energies(responses) == pytest.approx(expected, abs=1e-3)
+    assert Counter(str(row.state) for row in rows(directory)) == {"done": 6}
+    assert all(row.n_completions == 1 for row in rows(directory))
+    until(lambda: not blocks())
+
+
+@pytest.mark.slow
+def test_chemistry_on_two_nodes_is_that_of_this_process(slurm, energies_here, tmp_path):
+    responses = mscflow.run(chemistry(), CHEMISTRY_SITE, tmp_path / "run")
+    require_same_chemistry(tmp_path / "run", responses, energies_here)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["a block is cancelled", "a worker process is killed"])
+def test_chemistry_survives(fault, slurm, energies_here, tmp_path):
+    directory, done = tmp_path / "run", []
+
+    def disturb() -> None:
+        until((directory / STORE_FILE).exists)
+        until(lambda: any(row.state == "running" for row in rows(directory)) and running_blocks())
+        until(lambda: cancel_a_block() if fault == "a block is cancelled" else kill_a_worker())
+        done.append(fault)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    responses = mscflow.run(chemistry(), CHEMISTRY_SITE, directory)
+    thread.join()
+    assert done
+    require_same_chemistry(directory, responses, energies_here)
+
+
+def cancel_a_block() -> bool:
+    return subprocess.run(["scancel", running_blocks()[0]]).returncode == 0
+
+
+def kill_a_worker() -> bool:
+    """Kill a process of a block that runs jobs, if there is one."""
+    for process in psutil.process_iter(["cmdline"]):
+        parent = process.parent()
+        words = process.info["cmdline"] or []
+        if parent and any("process_worker_pool" in word for word in words) and parent.cmdline() == words:
+            process.kill()
+            return True
+    return False
+
+
+@pytest.mark.slow
+def test_chemistry_survives_a_killed_driver(slurm, energies_here, tmp_path):
+    directory = tmp_path / "run"
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "import mscflow\nfrom chemistry_for_tests import SITE, chemistry\n"
+        f"mscflow.run(chemistry(), SITE, {str(directory)!r})\n"
     )
-
-    def chemistry() -> Flow:
-        jobs = []
-        for ion in ("Zn2+", "Cd2+", "Ga3+"):
-            start = precursor(ion, "formate")
-            relaxed = named(RelaxMaker(fmax=0.1), start)
-            refined = named(RefineMaker(level="pbe/def2-svp[grid=0]"), start, relaxed.output.cluster)
-            jobs += [relaxed, refined]
-        return Flow(jobs)
-
-    def energies(responses: dict) -> list[float]:
-        return [by_index[1].output.energy for by_index in responses.values()]
-
-    there = mscflow.run(chemistry(), site, tmp_path / "there")
-    here = mscflow.run(chemistry(), dir=tmp_path / "here")
-    assert sorted(energies(there)) == pytest.approx(sorted(energies(here)), abs=1e-3)
-    assert len(energies(there)) == 6
+    driver = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    until((directory / STORE_FILE).exists)
+    until(lambda: any(row.state == "done" for row in rows(directory)), 120)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    responses = mscflow.resume(directory, CHEMISTRY_SITE)
+    require_same_chemistry(directory, responses, energies_here)
