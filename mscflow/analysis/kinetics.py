@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,6 +123,46 @@ def isosbestic_points(
         for i in crossing
         if spread[i] < tolerance * spread.max()
     ]
+
+
+def read_series(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read times from the first column and absorbances of one sample from every other one, named by a header.
+
+    Columns are separated by commas, semicolons, tabs or blanks; lines that begin with # are left out, and so
+    are the empty cells of a sample.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or has no header, fewer than two columns, or cells that are no numbers.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        table = pd.read_csv(path, sep=r"\s*[,;\t]\s*| +", engine="python", comment="#").dropna(how="all")
+        numbers = table.astype(float)
+    except (ValueError, UnicodeDecodeError) as err:
+        reason = str(err).splitlines()[0]
+        raise InputError(f"{path}: a header and columns of numbers are needed, time first: {reason}") from err
+    if numbers.shape[1] < 2 or not all(_is_name(column) for column in numbers.columns[1:]):
+        raise InputError(f"{path}: a header and two columns or more are needed, time first")
+    times = numbers.iloc[:, 0]
+    found = {}
+    for name, column in list(numbers.items())[1:]:
+        there = column.notna() & times.notna()
+        found[str(name)] = times[there].to_numpy(), column[there].to_numpy()
+    return found
+
+
+def _is_name(column: object) -> bool:
+    try:
+        float(str(column))
+    except ValueError:
+        return True
+    return False
 
 
 def compare(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:

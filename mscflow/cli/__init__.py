@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mscflow import __version__
-from mscflow.cli import campaigns, models, status, store, structures
+from mscflow.cli import campaigns, experiment, models, status, store, structures
 from mscflow.cli.doctor import doctor
 from mscflow.errors import MscflowError, RepairWarning
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 structures.register(app)
 campaigns.register(app)
 status.register(app)
+experiment.register(app)
 models.register(app)
 app.add_typer(store.app, name="store")
 app.command(epilog="Example: mscflow doctor")(doctor)

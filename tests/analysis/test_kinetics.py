@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from mscflow.analysis.kinetics import compare, isosbestic_points, rate
+from mscflow.analysis.kinetics import compare, isosbestic_points, rate, read_series
 from mscflow.errors import InputError
 
 TIMES = np.linspace(0, 60, 40)
@@ -61,6 +65,25 @@ def test_two_species_share_a_crossing_and_a_third_smears_it():
     assert spread < 0.05
     third = two + 0.5 * fractions * (1 - fractions) * band(445)
     assert isosbestic_points(WAVELENGTHS, third) == []
+
+
+def test_a_file_of_several_samples_is_read_and_compared(tmp_path):
+    path = tmp_path / "series.csv"
+    rows = zip(TIMES, decay(0.02), decay(0.1), strict=True)
+    lines = ["# 500 nm", "t/min, tBu, 3;5-Me2".replace(";", ""), *(f"{t}, {a}, {b}" for t, a, b in rows)]
+    path.write_text("\n".join([*lines[:-1], f"{TIMES[-1]}, , {decay(0.1)[-1]}"]))
+    command = [sys.executable, "-m", "mscflow", "rates", str(path), "--json"]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [row["sample"] for row in found] == ["tBu", "35-Me2"]
+    assert [row["k"] for row in found] == pytest.approx([0.02, 0.1], rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["", "1, 2\n3, 4\n", "t, a\n1, x\n", "t\n1\n2\n"])
+def test_a_file_without_header_or_numbers_is_refused(tmp_path, text):
+    path = tmp_path / "series.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match="time first"):
+        read_series(path)
 
 
 def test_a_series_is_ranked():

@@ -17,7 +17,7 @@ from mscflow.files import write
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("build", "list", "analyze", "relax", "vibrate", "refine", "excite", "exchange"),
-    *("run", "status", "resume", "report", "compare", "fetch", "models", "train", "doctor"),
+    *("run", "status", "resume", "report", "compare", "fetch", "rank", "rates", "models", "train", "doctor"),
 )
 
 

@@ -1,0 +1,70 @@
+"""Commands that put measured data beside structures: pair distribution functions, absorbance in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mscflow.cli.output import show_json, show_table
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(epilog="Example: mscflow rank measured.gr Cd21Se20 Cd35Se20 relaxed.xyz")(rank)
+    app.command(epilog="Example: mscflow rates absorbance.csv")(rates)
+
+
+def rank(
+    measured: Annotated[Path, typer.Argument(help="File with r / Å and G(r) / Å⁻², e.g. of PDFgetX3.")],
+    candidates: Annotated[list[str], typer.Argument(help="Structure files, or names of `mscflow list`.")],
+    as_json: Json = False,
+) -> None:
+    """Say which structure a measured pair distribution function belongs to."""
+    from mscflow.analysis.pdf_fit import rank as rank_structures
+    from mscflow.analysis.pdf_fit import read_pdf
+    from mscflow.builder import CATALOGUE, build
+    from mscflow.files import read
+
+    function = read_pdf(measured)
+    clusters = {
+        name: build(name) if name in CATALOGUE and not Path(name).exists() else read(name)
+        for name in candidates
+    }
+    rows = [
+        {
+            "structure": name,
+            "Rw": fit.rw,
+            "strain / %": 100 * fit.strain,
+            "scale": fit.scale,
+            "U / Å²": fit.u_iso,
+        }
+        for name, fit in rank_structures(clusters, function).items()
+    ]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(f"{measured}: scale, strain and displacement fitted, best first", rows)
+
+
+def rates(
+    series: Annotated[
+        Path, typer.Argument(help="File with columns: time, then the absorbance of one or more samples.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Fit a single exponential to absorbance that was followed in time, and compare samples."""
+    from mscflow.analysis.kinetics import compare, read_series
+
+    table = compare(read_series(series))
+    rows = [
+        {"sample": str(name), **{str(key): float(value) for key, value in row.items()}}
+        for name, row in table.iterrows()
+    ]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(f"{series}: k in the inverse unit of its times, low and high with 95.4 % confidence", rows)
