@@ -49,6 +49,9 @@ def run(
     workers: Workers = 1,
     walltime: Walltime = None,
     memory: Memory = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Take identical calculations from the runs beside this one.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show jobs and their estimated cost only.")
     ] = False,
@@ -90,7 +93,13 @@ def run(
     limit_memory(memory)
     with Progress(settings.name) as progress:
         run_flow(
-            flow, where, place, campaign=campaign.read_text(), on_event=progress.update, n_workers=workers
+            flow,
+            where,
+            place,
+            campaign=campaign.read_text(),
+            on_event=progress.update,
+            n_workers=workers,
+            reuse=reuse,
         )
     _conclude(place, as_json)
 

@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mscflow.clock import RESERVE_S, deadline
+from mscflow.earlier import INDEX_FILE
 from mscflow.errors import CalculationError, StoreError
 from mscflow.executors.journal import JobRow, Journal, NewJob, State
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
@@ -248,6 +249,7 @@ class Driver:
                 "path": [os.path.abspath(entry) for entry in sys.path],  # noqa: PTH100 - "" is this directory
                 "main": os.path.abspath(main) if main else None,  # noqa: PTH100
                 "directory": str(place),
+                "earlier": str(self.directory / INDEX_FILE),
                 "log": str(place / LOG_FILE),
             }
         )

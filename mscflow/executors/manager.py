@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mscflow.earlier import INDEX_FILE, write_index
 from mscflow.errors import CalculationError, InputError, StoreError
 from mscflow.executors.driver import Driver, JobEvent, job_directory, new_jobs, slug
 from mscflow.executors.journal import Journal, NewJob, State
@@ -41,6 +42,7 @@ def run(
     earlier: Sequence[str | Path] = (),
     ensure_success: bool = False,
     raise_immediately: bool = False,
+    reuse: bool | Sequence[str | Path] = False,
 ) -> dict[str, dict[int, Response]]:
     """Run a flow in a directory, or go on with it there.
 
@@ -66,6 +68,10 @@ def run(
         Whether a job that is not done at the end is an error.
     raise_immediately
         Whether the first job that fails ends the run.
+    reuse
+        Directories of other runs, or True for all that lie beside this one: relaxations, refinements and
+        excitations that one of them has computed with the same structure, level, settings and versions are
+        taken from it and say so (``reused_from``).
 
     Returns
     -------
@@ -85,7 +91,7 @@ def run(
 
     if executor != "local" and not isinstance(executor, Site):
         raise InputError(f"unknown executor {executor!r}: 'local', or the Site of a batch system")
-    for other in earlier:
+    for other in (*earlier, *([] if isinstance(reuse, bool) else reuse)):
         require_run(Path(other))
     flow = get_flow(flow, allow_external_references=bool(earlier))
     directory = Path(dir) if dir is not None else _new_directory(flow.name)
@@ -101,6 +107,7 @@ def run(
                 f"{directory} holds another campaign or another version of {meta['name']!r}, "
                 f"not {flow.name!r}: choose another directory with --dir"
             )
+        _find_results(directory, reuse)
         responses = _drive(journal, directory, on_event, executor, n_workers, raise_immediately)
         if ensure_success:
             _require_success(journal)
@@ -212,6 +219,15 @@ def _drive(
     driver = Driver(journal, directory, on_event or (lambda _: None), executor, n_workers, raise_immediately)
     driver.run()
     return _responses(journal, driver.directory)
+
+
+def _find_results(directory: Path, reuse: bool | Sequence[str | Path]) -> None:
+    """Write the index in which jobs find results of other runs."""
+    index = directory.resolve() / INDEX_FILE
+    if reuse is True:
+        write_index(sorted(directory.resolve().parent.glob(f"*/{STORE_FILE}")), index)
+    elif reuse:
+        write_index([Path(other) / STORE_FILE for other in reuse], index)
 
 
 def _require_success(journal: Journal) -> None:

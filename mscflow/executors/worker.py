@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
+from mscflow.earlier import VARIABLE
 from mscflow.errors import OutOfTimeError
 
 PARENT_CHECK_S = 0.5
@@ -138,6 +139,7 @@ def _take_over(message: dict[str, Any]) -> None:
                 setattr(sys.modules["__main__"], name, value)
         sys.modules["__main__"].__mscflow_script__ = script  # type: ignore[attr-defined]
     os.chdir(Path(message["directory"]))
+    os.environ[VARIABLE] = message["earlier"]
 
 
 if __name__ == "__main__":

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from jobflow import Job, Maker, job
+from pydantic import ValidationError
 
 from mscflow.analysis.spectra import MeasuredSpectrum
 from mscflow.cluster import Cluster
+from mscflow.earlier import earlier_outputs
 from mscflow.levels import Level, parse_level
 from mscflow.levels.hessian import HessianMethod
 from mscflow.tasks.analyse import Analysis, analyse
 from mscflow.tasks.checkpoint import kept_state
-from mscflow.tasks.excite import Excitations, Method, excite
-from mscflow.tasks.refine import Refinement, refine
-from mscflow.tasks.relax import Fixed, Relaxation, fixed_atoms, relax
+from mscflow.tasks.document import TaskDocument, package_versions, without_marks
+from mscflow.tasks.excite import Excitations, Method, excitation_input, excite
+from mscflow.tasks.refine import Refinement, refine, refinement_input
+from mscflow.tasks.relax import Fixed, Relaxation, fixed_atoms, relax, relaxation_input
 from mscflow.tasks.structure import StructureDocument, describe
 from mscflow.tasks.vibrate import Vibrations, vibrate
+
+Result = TypeVar("Result", bound=TaskDocument)
 
 STEPS_PER_ATOM = 3
 """Relaxation steps per atom that a soft ligand shell needs, measured on In4P(O2CH)9 (for estimates only)."""
@@ -60,6 +65,10 @@ class RelaxMaker(Maker):
     def make(self, cluster: Cluster) -> Relaxation:
         """Return the `Relaxation` of a cluster; run again in the same directory, it goes on."""
         level, fixed = parse_level(self.level), fixed_atoms(cluster, self.fixed)
+        known = relaxation_input(cluster, level, self.fmax, self.max_steps, fixed)
+        found = earlier_result(Relaxation, known)
+        if found is not None and (found.trajectory or not self.n_frames):
+            return found
         with kept_state("relax", cluster, level, fixed=fixed) as path:
             return relax(cluster, level, self.fmax, self.max_steps, fixed, path, self.n_frames)
 
@@ -82,6 +91,9 @@ class RefineMaker(Maker):
     def make(self, cluster: Cluster) -> Refinement:
         """Return the `Refinement` of a cluster; run again in the same directory, it goes on."""
         level = parse_level(self.level)
+        known = refinement_input(cluster, level, self.n_steps, self.fmax, self.hessian)
+        if (found := earlier_result(Refinement, known)) is not None:
+            return found
         with kept_state("refine", cluster, level) as path:
             return refine(cluster, level, self.n_steps, self.fmax, state_file=path, hessian=self.hessian)
 
@@ -118,6 +130,9 @@ class ExciteMaker(Maker):
     def make(self, cluster: Cluster) -> Excitations:
         """Return the `Excitations` of a cluster; run again in the same directory, it goes on."""
         level = parse_level(self.level)
+        known = excitation_input(cluster, level, self.nstates, self.method)
+        if (found := earlier_result(Excitations, known)) is not None:
+            return found.model_copy(update={"measured": self.measured})
         with kept_state("excite", cluster, level) as path:
             return excite(cluster, level, self.nstates, self.method, state_file=path, measured=self.measured)
 
@@ -139,6 +154,26 @@ class VibrateMaker(Maker):
     def make(self, cluster: Cluster) -> Vibrations:
         """Return the `Vibrations` of a cluster."""
         return vibrate(cluster, self.level, method=self.method, fmax=self.fmax)
+
+
+def earlier_result(model: type[Result], input_hash: str) -> Result | None:
+    """Return the result of an identical calculation in an earlier run, where jobs may reuse such results.
+
+    Parameters
+    ----------
+    model
+        Kind of document.
+    input_hash
+        What decides the result: task, structure, level with its files, settings. Versions must agree too.
+    """
+    for run, output in earlier_outputs(input_hash):
+        try:
+            found = model.model_validate(without_marks(output))
+        except ValidationError:
+            continue
+        if found.versions == package_versions():
+            return found.model_copy(update={"reused_from": run})
+    return None
 
 
 def named(maker: Maker, cluster: Cluster, reference: Any = None) -> Job:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mscflow.reactions.energies import ReactionEnergies
 from mscflow.tasks.analyse import Analysis
-from mscflow.tasks.document import Document
+from mscflow.tasks.document import Document, without_marks
 from mscflow.tasks.excite import Excitations
 from mscflow.tasks.refine import Refinement
 from mscflow.tasks.relax import Relaxation
@@ -156,7 +156,7 @@ class CampaignResults(BaseModel):
             if part is None or part in parts:
                 continue
             try:
-                parts[part] = model.model_validate(_without_marks(output))
+                parts[part] = model.model_validate(without_marks(output))
             except ValidationError as err:
                 first = err.errors(include_url=False)[0]
                 where = ".".join(str(piece) for piece in first["loc"])
@@ -200,10 +200,3 @@ def _makers(part: str, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     if part in ("exchange", "reactions"):
         return [name for name in names if name.split()[:1] == [part] and name.endswith(" energies")]
     return [name for name in names if name.split()[:1] == [PARTS[part]]][:1]
-
-
-def _without_marks(value: Any) -> Any:
-    """Return plain data without the ``@module``/``@class`` keys that jobflow adds."""
-    if isinstance(value, Mapping):
-        return {key: _without_marks(item) for key, item in value.items() if not key.startswith("@")}
-    return [_without_marks(item) for item in value] if isinstance(value, list) else value

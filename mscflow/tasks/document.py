@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -67,12 +67,15 @@ class TaskDocument(Document):
         Level of theory.
     level_text, level_description
         Canonical text form, and a phrase for people.
+    reused_from
+        Name of the earlier run that computed it, where it was not computed anew.
     """
 
     cluster: Cluster
     level: AnyLevel
     level_text: str
     level_description: str
+    reused_from: str = ""
 
 
 def input_hash(task: str, cluster: Cluster | Sequence[Cluster], level: Level | None, **settings: Any) -> str:
@@ -80,3 +83,10 @@ def input_hash(task: str, cluster: Cluster | Sequence[Cluster], level: Level | N
     clusters = [cluster] if isinstance(cluster, Cluster) else list(cluster)
     content = [task, [c.hash for c in clusters], level.hash if level else None, settings]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def without_marks(value: Any) -> Any:
+    """Return plain data without the ``@module``/``@class`` keys that jobflow adds."""
+    if isinstance(value, Mapping):
+        return {key: without_marks(item) for key, item in value.items() if not key.startswith("@")}
+    return [without_marks(item) for item in value] if isinstance(value, list) else value

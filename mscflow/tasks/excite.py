@@ -196,7 +196,7 @@ def excite(
         named = {f"S{n}": xy[0] for n, xy in enumerate(solver.xy[:nstates], start=1)}
         transitions.write_cubes(named, Path(cubes))
     return Excitations(
-        input_hash=input_hash("excite", cluster, level, nstates=nstates, method=method),
+        input_hash=excitation_input(cluster, level, nstates, method),
         cluster=cluster,
         level=level,
         level_text=level.text,
@@ -212,6 +212,11 @@ def excite(
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
+
+
+def excitation_input(cluster: Cluster, level: Level, nstates: int, method: Method) -> str:
+    """Return the `input_hash` of excitations."""
+    return input_hash("excite", cluster, level, nstates=nstates, method=method)
 
 
 def _described(method: Method, nstates: int, grid: int) -> str:

@@ -189,9 +189,7 @@ def refine(
     if scf_file is not None:
         scf_file.unlink(missing_ok=True)
     return Refinement(
-        input_hash=input_hash(
-            "refine", cluster, level, n_steps=n_steps, fmax=fmax, hessian=cheap and cheap.hash
-        ),
+        input_hash=refinement_input(cluster, level, n_steps, fmax, hessian),
         cluster=refined,
         level=level,
         level_text=level.text,
@@ -253,6 +251,14 @@ def _steps(
         minimiser.step(state)
         keep()
     return state, earlier
+
+
+def refinement_input(
+    cluster: Cluster, level: Level, n_steps: int, fmax: float, hessian: str | Level | None
+) -> str:
+    """Return the `input_hash` of a refinement."""
+    cheap = parse_level(hessian).hash if n_steps and hessian is not None else None
+    return input_hash("refine", cluster, level, n_steps=n_steps, fmax=fmax, hessian=cheap)
 
 
 def require_dft(level: str | Level) -> PySCF:

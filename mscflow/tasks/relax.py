@@ -130,6 +130,14 @@ def relax(
     return finish(cluster, level, frozen, fmax, max_steps, started, path=path, n_frames=n_frames)
 
 
+def relaxation_input(
+    cluster: Cluster, level: Level, fmax: float, max_steps: int, frozen: Sequence[int]
+) -> str:
+    """Return the `input_hash` of a relaxation."""
+    settings = {"fixed": list(frozen)} if frozen else {}
+    return input_hash("relax", cluster, level, fmax=fmax, max_steps=max_steps, **settings)
+
+
 def check_numbers(fmax: float, max_steps: int) -> None:
     """Refuse a threshold or a limit of steps that makes no sense."""
     if not fmax > 0:
@@ -180,11 +188,10 @@ def finish(
             f"{level} lets {cluster.name or cluster.formula} collapse ({err}): check it with another level"
         ) from err
     warnings += bond_changes(cluster, relaxed)
-    settings = {"fixed": frozen} if frozen else {}
     extrapolation = level.extrapolation(relaxed, minimiser.surface)
     warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
-        input_hash=input_hash("relax", cluster, level, fmax=fmax, max_steps=max_steps, **settings),
+        input_hash=relaxation_input(cluster, level, fmax, max_steps, frozen),
         cluster=relaxed,
         level=level,
         level_text=level.text,
