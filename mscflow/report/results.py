@@ -187,6 +187,8 @@ class CampaignResults(BaseModel):
             document = getattr(self, part)
             if document is not None:
                 found += [f"{part}: {warning}" for warning in document.warnings]
+                if run := getattr(document, "reused_from", ""):
+                    found.append(f"{part}: taken from the run {run}, not computed here")
         for part in ("exchange", "reactions"):
             energies: ReactionEnergies | None = getattr(self, part)
             if energies is not None:
