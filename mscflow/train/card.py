@@ -23,9 +23,10 @@ def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> Mod
         "held_out_force_mae_meV_per_A": found.frames["all"].force_mae,
         "held_out_energy_mae_meV_per_atom": found.frames["all"].energy_mae,
         "structures_damaged": float(len(found.structures) - len(kept)),
-        "core_bond_max_A": max(s.core_bond[0] for s in kept),
-        "cation_separation_mean_A": float(np.mean([s.separation for s in kept])),
     }
+    if kept:
+        errors["core_bond_max_A"] = max(s.core_bond[0] for s in kept)
+        errors["cation_separation_mean_A"] = float(np.mean([s.separation for s in kept]))
     if intact:
         errors["exchange_energy_mae_eV"] = float(np.mean([abs(e.model - e.teacher) for e in intact]))
     return ModelRecord(
@@ -43,6 +44,11 @@ def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> Mod
 def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelRecord) -> str:
     """Return the card as Markdown."""
     network, exploration = recipe.network, recipe.exploration
+    explored = (
+        f" and {exploration.epochs} after each of {exploration.rounds} rounds of exploration"
+        if exploration.rounds
+        else ""
+    )
     lines = [
         f"# {recipe.name}",
         "",
@@ -53,8 +59,8 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "## Training",
         "",
         f"{network.channels} channels, L = {network.max_l}, body order {network.correlation + 1}, cutoff "
-        f"{network.r_max} Å, two layers, ZBL repulsion at short distances; {network.epochs} epochs and "
-        f"{exploration.epochs} after each of {exploration.rounds} rounds of exploration, float32; "
+        f"{network.r_max} Å, two layers, ZBL repulsion at short distances; {network.epochs} epochs"
+        f"{explored}, float32; "
         "mace-torch's training code. Reproduce: "
         f"`mscflow train inputs/train_{recipe.name.replace('-', '_')}.yaml --dir runs/train`.",
         "",

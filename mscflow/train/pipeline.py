@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
 from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import ModelRecord, file_checksum
@@ -54,7 +55,17 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     -------
     ModelRecord
         The record; ``NAME.model``, ``NAME.domain.npz``, ``NAME.json`` and ``NAME.md`` lie in `directory`.
+
+    Raises
+    ------
+    InputError
+        If nothing is held out, or there is one trajectory only.
     """
+    if not any(start.held_out for start in starts(recipe)):
+        raise InputError(
+            f"{recipe.name}: nothing is kept for testing: mark a family 'held_out: true', or give one of a "
+            "family's trajectories its own arrangement of ligands (shells: 5 or more)"
+        )
     frames, fitted = _fitted(recipe, directory, n_workers)
     model = directory / f"{recipe.name}.model"
     first = starts(recipe)[0].cluster

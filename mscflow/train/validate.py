@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from mscflow.builder import build
+from mscflow.builder import build, precursor
 from mscflow.cluster import Cluster
 from mscflow.levels import Level
 from mscflow.levels.domain import Domain
@@ -104,8 +104,12 @@ def structure_errors(
 ) -> StructureErrors | None:
     """Relax with the teacher, then with the model from the teacher's minimum, and compare.
 
-    None where the teacher itself breaks core bonds or ligands of the start structure.
+    None where there is no core with two cations, or where the teacher itself breaks core bonds or ligands of
+    the start structure.
     """
+    cores = topology(start)
+    if not cores.core_anions or len(cores.metals) < 2:
+        return None
     found = relax(start, teacher, fmax=fmax)
     if _damaged(found):
         return None
@@ -156,9 +160,13 @@ class ExchangeErrors:
 
 
 def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[ExchangeErrors]:
-    """Compare exchange energies of In4P(O2CH)9: for each ion the first site and leaving ligand."""
-    cluster = relax(build("In4P"), teacher, fmax=fmax).cluster
-    reactions = [exchange(cluster, ion)[0] for ion in EXCHANGE_IONS]
+    """Compare exchange energies of In4P(O2CH)9: for each ion that the model knows the first site and ligand."""
+    start = build("In4P")
+    ions = [ion for ion in EXCHANGE_IONS if not model.refusal(start) and not model.refusal(precursor(ion))]
+    if not ions:
+        return []
+    cluster = relax(start, teacher, fmax=fmax).cluster
+    reactions = [exchange(cluster, ion)[0] for ion in ions]
     species = distinct_species(reactions)
     ours, theirs = (
         {key: relax(c, level, fmax=fmax) for key, c in species.items()} for level in (model, teacher)
