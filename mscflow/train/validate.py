@@ -160,7 +160,7 @@ class ExchangeErrors:
 
 
 def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[ExchangeErrors]:
-    """Compare exchange energies of In4P(O2CH)9: for each ion that the model knows the first site and ligand."""
+    """Compare exchange energies of In4P(O2CH)9: for each ion that the model knows the first site."""
     start = build("In4P")
     ions = [ion for ion in EXCHANGE_IONS if not model.refusal(start) and not model.refusal(precursor(ion))]
     if not ions:
