@@ -9,11 +9,14 @@ from pydantic import Field, field_validator, model_validator
 from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
+from mscflow.processor import choose_kernels
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
+
+choose_kernels()
 
 FUNCTIONALS = ("pbe", "pbe0", "b3lyp")
 HYBRIDS = ("pbe0", "b3lyp")

@@ -12,8 +12,9 @@ from ase import Atoms
 from ase.io import write
 
 from mscflow.errors import CalculationError, InputError
+from mscflow.levels.registry import require_known_file
 from mscflow.train.labels import label_file, load
-from mscflow.train.recipe import Recipe
+from mscflow.train.recipe import Network, Recipe
 from mscflow.train.starts import Start, starts
 
 VALID_EVERY = 12
@@ -156,21 +157,13 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "valid_file": directory / "valid.extxyz",
         "energy_key": "REF_energy",
         "forces_key": "REF_forces",
-        "E0s": "average",
         "model": "MACE",
-        "num_channels": network.channels,
-        "max_L": network.max_l,
-        "max_ell": network.max_ell,
-        "correlation": network.correlation,
-        "r_max": network.r_max,
         "batch_size": network.batch_size,
         "valid_batch_size": 4 * network.batch_size,
         "lr": network.lr,
         "scheduler": "ExponentialLR",
         "lr_scheduler_gamma": network.lr_decay,
         "max_num_epochs": _n_epochs(recipe, n_round),
-        "compute_avg_num_neighbors": False,
-        "avg_num_neighbors": network.avg_num_neighbors,
         "start_swa": network.stage_two,
         "ema_decay": 0.99,
         "default_dtype": "float32",
@@ -178,9 +171,29 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "error_table": "PerAtomMAE",
         "swa_lr": STAGE_TWO_LR,
         "plot": False,
+        **(_new_network(network) if network.foundation is None else _foundation(network)),
     }
     flags = ["--pair_repulsion", "--swa", "--ema", "--amsgrad", "--restart_latest", "--save_all_checkpoints"]
     return [f"--{key}={value}" for key, value in options.items()] + flags
+
+
+def _new_network(network: Network) -> dict[str, object]:
+    return {
+        "E0s": "average",
+        "num_channels": network.channels,
+        "max_L": network.max_l,
+        "max_ell": network.max_ell,
+        "correlation": network.correlation,
+        "r_max": network.r_max,
+        "compute_avg_num_neighbors": False,
+        "avg_num_neighbors": network.avg_num_neighbors,
+    }
+
+
+def _foundation(network: Network) -> dict[str, object]:
+    """Return the options that start from a model whose bytes are known; its free atoms are fitted anew."""
+    path = require_known_file(str(network.foundation), network.foundation_sha256)
+    return {"foundation_model": path.resolve(), "E0s": "estimated", "multiheads_finetuning": False}
 
 
 def _n_epochs(recipe: Recipe, n_round: int) -> int:

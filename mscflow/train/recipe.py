@@ -6,6 +6,9 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+SHAPE = ("channels", "max_l", "max_ell", "correlation", "r_max", "avg_num_neighbors")
+"""Settings of a network that decide its shape."""
+
 
 class System(BaseModel):
     """One family of start structures: exactly one of `cluster`, `fragment` and `molecule`.
@@ -143,6 +146,11 @@ class Network(BaseModel):
 
     Attributes
     ----------
+    foundation
+        Model to start from: a name of ``mscflow models``, or a file; the shape is then its own. Without it the
+        network is new.
+    foundation_sha256
+        Checksum of a file that is on no record, without which it is not loaded.
     channels, max_l, max_ell, correlation, r_max
         Width, highest order of messages and of edge harmonics, body order minus one, cutoff / Å.
     avg_num_neighbors
@@ -154,6 +162,8 @@ class Network(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    foundation: str | None = None
+    foundation_sha256: str | None = None
     channels: int = 32
     max_l: int = 0
     max_ell: int = 3
@@ -165,6 +175,13 @@ class Network(BaseModel):
     lr_decay: float = 0.95
     epochs: int = 60
     stage_two: int = 45
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Network:
+        given = [name for name in SHAPE if name in self.model_fields_set]
+        if self.foundation and given:
+            raise ValueError(f"the shape is that of {self.foundation}: leave out {', '.join(given)}")
+        return self
 
 
 class Recipe(BaseModel):

@@ -49,7 +49,7 @@ class Start:
 
 def starts(recipe: Recipe) -> tuple[Start, ...]:
     """Return every start structure of a recipe, the same for the same recipe."""
-    return _starts(recipe.model_dump_json())
+    return _starts(recipe.model_dump_json(exclude_unset=True))
 
 
 @lru_cache(maxsize=4)
