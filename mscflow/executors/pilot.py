@@ -1,8 +1,8 @@
 """Jobs in pilot blocks of a batch system: Parsl asks for blocks, whose workers run jobs in own processes.
 
-Blocks that are lost (cancelled, out of time, a dead node) cost a job another attempt in another block. A
-driver that is killed leaves blocks behind; the next one on the same directory finds them by their mark and
-cancels them.
+Blocks that are lost (cancelled, out of time, a dead node) cost a job another attempt in another block; three
+that fail in a row end the run, which can be resumed. A driver that is killed leaves blocks behind; the next one
+on the same directory finds them by their mark and cancels them.
 """
 
 from __future__ import annotations
@@ -165,6 +165,7 @@ def cancel_left_behind(place: Path) -> None:
 def _executor(site: Site, name: str, mark: str, place: Path) -> Any:
     """Return Parsl's executor of one pool."""
     from parsl.executors import HighThroughputExecutor
+    from parsl.jobs.error_handlers import windowed_error_handler
 
     pool = site.pools[name]
     return HighThroughputExecutor(
@@ -179,6 +180,7 @@ def _executor(site: Site, name: str, mark: str, place: Path) -> Any:
         heartbeat_threshold=HEARTBEATS_MISSED * HEARTBEAT_S,
         drain_period=_usable_s(pool),
         encrypted=True,
+        block_error_handler=windowed_error_handler,
         worker_logdir_root=str(place),
     )
 

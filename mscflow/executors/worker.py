@@ -14,11 +14,15 @@ import sys
 import threading
 import time
 import traceback
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mscflow.earlier import VARIABLE
 from mscflow.errors import OutOfTimeError
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
 
 PARENT_CHECK_S = 0.5
 FLOWS = ("replace", "detour", "addition")
@@ -65,13 +69,11 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
     """
     from monty.json import MontyDecoder, MontyEncoder
 
-    from mscflow.store import MEMORY, job_store
-
-    store = job_store(MEMORY)
-    store.connect()
+    store = _memory()
     stores = {"outputs": store.docs_store, "data": store.additional_stores["data"]}
     given: dict[str, list[dict]] = message["documents"]
     for name, documents in given.items():
+        stores[name].remove_docs({})
         if documents:
             stores[name].update(documents, key=["uuid", "index"] if name == "outputs" else "blob_uuid")
     try:
@@ -95,6 +97,16 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
         for document in documents:
             document.pop("_id", None)
     return {"documents": written, "response": {**asked, **kept}}
+
+
+@cache
+def _memory() -> JobStore:
+    """Return the store of this process, for the documents of one job after the other."""
+    from mscflow.store import MEMORY, job_store
+
+    store = job_store(MEMORY)
+    store.connect()
+    return store
 
 
 def main() -> None:

@@ -215,14 +215,16 @@ def cancel_a_block() -> bool:
 
 
 def kill_a_worker() -> bool:
-    """Kill a process of a block that runs jobs, if there is one."""
+    """Kill a process that runs jobs in a block, if there is one."""
     for process in psutil.process_iter(["cmdline"]):
-        parent = process.parent()
-        words = process.info["cmdline"] or []
-        if parent and any("process_worker_pool" in word for word in words) and parent.cmdline() == words:
+        if "mscflow.executors.worker" in (process.info["cmdline"] or ()) and in_a_block(process):
             process.kill()
             return True
     return False
+
+
+def in_a_block(process: psutil.Process) -> bool:
+    return any("process_worker_pool" in " ".join(parent.cmdline()) for parent in process.parents())
 
 
 @pytest.mark.slow
