@@ -12,8 +12,8 @@ def choose_kernels(cpu_info: Path = Path("/proc/cpuinfo")) -> None:
     """Name the kernels of OpenBLAS in the environment, unless they are named.
 
     The wheel of PySCF 2.14 carries OpenBLAS 0.3.3 of 2018, which takes AMD's processors since then for one of
-    2007: a product of matrices takes three times as long as with the kernels for AVX2. It has to be called before
-    PySCF is imported; processes that start later inherit the choice.
+    2007: a product of matrices takes three times as long as with the kernels for AVX2. It has to be called
+    before PySCF is imported; processes that start later inherit the choice.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Jobs in pilot blocks of a batch system: Parsl asks for blocks, whose workers run jobs in own processes.
 
 Blocks that are lost (cancelled, out of time, a dead node) cost a job another attempt in another block; three
-that fail in a row end the run, which can be resumed. A driver that is killed leaves blocks behind; the next one
-on the same directory finds them by their mark and cancels them.
+that fail in a row end the run, which can be resumed. A driver that is killed leaves blocks behind; the next
+one on the same directory finds them by their mark and cancels them.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from mscflow.levels.registry import ModelRecord, file_checksum
+from mscflow.levels.registry import ModelRecord, file_checksum, find_model
 from mscflow.train.fit import Split
-from mscflow.train.recipe import Recipe
+from mscflow.train.recipe import Network, Recipe
 from mscflow.train.validate import Evaluation
 
 
@@ -58,11 +58,8 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "",
         "## Training",
         "",
-        f"{network.channels} channels, L = {network.max_l}, body order {network.correlation + 1}, cutoff "
-        f"{network.r_max} Å, two layers, ZBL repulsion at short distances; {network.epochs} epochs"
-        f"{explored}, float32; "
-        "mace-torch's training code. Reproduce: "
-        f"`mscflow train inputs/train_{recipe.name.replace('-', '_')}.yaml --dir runs/train`.",
+        f"{_shape(network)}; {network.epochs} epochs{explored}, float32; mace-torch's training code. "
+        "Reproduce: `mscflow train RECIPE`; the recipe lies in `inputs/`.",
         "",
         "| set | frames | families |",
         "|---|---|---|",
@@ -71,7 +68,8 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
             for name, atoms in (("train", frames.train), ("valid", frames.valid), ("held out", frames.test))
         ),
         "",
-        "Frames lie on the teacher's relaxations from the builder's geometry, are thermal copies "
+        f"Frames lie on relaxations by {recipe.sampling.mover or 'the teacher'} from the builder's geometry, "
+        "are thermal copies "
         f"({', '.join(f'{t:g}' for t in recipe.sampling.temperatures)} K), scaled or squeezed copies of what "
         "these reached, or lie on relaxations and molecular dynamics of an earlier fit. Frames in which "
         "ligands have reacted are left out (squeezed copies and the edges of holes excepted). Held out are "
@@ -124,6 +122,16 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "",
     ]
     return "\n".join(lines)
+
+
+def _shape(network: Network) -> str:
+    if network.foundation is not None:
+        checksum = file_checksum(find_model(network.foundation).path)
+        return f"Shape and first weights of {network.foundation} (SHA-256 `{checksum}`)"
+    return (
+        f"{network.channels} channels, L = {network.max_l}, body order {network.correlation + 1}, cutoff "
+        f"{network.r_max} Å, two layers, ZBL repulsion at short distances"
+    )
 
 
 def _families(frames: list[Atoms]) -> str:

@@ -162,6 +162,34 @@ def test_exploration_adds_frames_and_the_fit_goes_on(trained):
     assert better.exists()
 
 
+def test_a_fit_starts_from_a_model(trained):
+    place, model = trained
+    network = Network(
+        foundation=str(model), foundation_sha256=file_checksum(model), lr=1e-9, epochs=1, stage_two=2
+    )
+    recipe = RECIPE.model_copy(update={"network": network})
+    tuned = fit(recipe, [place / "labels"], place / "tuned")
+    assert file_checksum(tuned) != file_checksum(model)
+    forces = []
+    for path in (model, tuned):
+        atoms = build("ZnL2").to_ase()
+        atoms.calc = MACE(model=str(path), trusted_sha256=file_checksum(path)).calculator(build("ZnL2"))
+        forces.append(atoms.get_forces())
+    np.testing.assert_allclose(*forces, atol=1e-4)
+
+
+def test_a_fit_starts_from_known_models_only(trained):
+    place, model = trained
+    recipe = RECIPE.model_copy(update={"network": Network(foundation=str(model))})
+    with pytest.raises(InputError, match="is not known and loading it would run its code"):
+        fit(recipe, [place / "labels"], place / "untrusted")
+
+
+def test_the_shape_of_a_model_to_start_from_cannot_be_chosen():
+    with pytest.raises(ValueError, match="the shape is that of msc-small: leave out channels"):
+        Network(foundation="msc-small", channels=16)
+
+
 def test_a_walk_ends_where_the_model_is_wrong_and_the_edge_is_labelled():
     cluster = build("ZnL2")
     start = Start("squeezed", "ZnL2", cluster, held_out=False, seed=0)
