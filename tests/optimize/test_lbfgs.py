@@ -117,7 +117,7 @@ def test_the_true_hessian_is_the_best_curvature():
     level = MACE()
     relaxed = relax(build("In4P"), level, fmax=0.02).cluster
     rng = np.random.default_rng(3)
-    rattled = relaxed.replace(positions=relaxed.positions + rng.normal(scale=0.03, size=(len(relaxed), 3)))
+    rattled = relaxed.replace(positions=relaxed.positions + rng.normal(scale=0.01, size=(len(relaxed), 3)))
     calls = []
     for stiffness in (None, curvature(rattled, level)):
         potential = CalculatorSurface(rattled, level.calculator(rattled))
