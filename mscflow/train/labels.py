@@ -94,7 +94,10 @@ def _walk(start: Start, sampling: Sampling, mover: Calculator) -> Iterator[Atoms
     for step, _ in enumerate(relaxation.irun(fmax=0.02, steps=sampling.relax_steps)):
         if step < sampling.relax_dense or (step and step % sampling.relax_every == 0):
             yield atoms
-    relaxed = start.cluster.replace(positions=atoms.get_positions())
+    try:
+        relaxed = start.cluster.replace(positions=atoms.get_positions())
+    except InputError:  # the mover has put atoms on top of each other: nothing to copy
+        return
     centre = relaxed.positions.mean(axis=0)
     for strain in sampling.strains:
         atoms.positions = centre + strain * (relaxed.positions - centre)

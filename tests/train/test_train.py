@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from ase.calculators.calculator import Calculator
 from ase.calculators.idealgas import IdealGas
 
 from mscflow.builder import build
@@ -67,6 +68,22 @@ def test_a_cheap_level_may_move_what_a_dear_one_labels():
     atoms = frames[-1].copy()
     atoms.calc = teacher.calculator(start.cluster)
     np.testing.assert_allclose(atoms.get_forces(), frames[-1].arrays["REF_forces"], atol=5e-4)
+
+
+def test_a_mover_that_falls_into_a_hole_leaves_the_frames_before_it():
+    class Collapse(Calculator):
+        implemented_properties = ("energy", "forces")
+
+        def calculate(self, atoms, *args):
+            super().calculate(atoms, *args)
+            away = atoms.positions - atoms.positions.mean(axis=0)
+            self.results = {"energy": 5 * (away**2).sum(), "forces": -10 * away}
+
+    start = starts(RECIPE)[0]
+    sampling = Sampling(relax_steps=60, relax_dense=1, relax_every=100, squeezed=0)
+    frames = sample(start, sampling, IdealGas(), Collapse())
+    assert len(frames) == 1
+    assert not reacted(start.cluster, frames[0].positions)
 
 
 def test_the_model_has_learned_something(trained):
