@@ -21,10 +21,10 @@ SITE = Site.model_validate(
 """MACE relaxations in one pool, density functional theory in another."""
 
 
-def chemistry() -> Flow:
-    """Relax and refine three complexes."""
+def chemistry(n: int = 1) -> Flow:
+    """Relax and refine three complexes, `n` times."""
     jobs = []
-    for ion in IONS:
+    for ion in n * IONS:
         start = precursor(ion, "formate")
         relaxed = named(RelaxMaker(fmax=0.1), start)
         refined = named(RefineMaker(level="pbe/def2-svp[grid=0]"), start, relaxed.output.cluster)
