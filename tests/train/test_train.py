@@ -288,7 +288,8 @@ def test_families_that_are_held_out_are_never_trained_on():
 
 def test_a_trainer_that_is_killed_leaves_no_worker_behind(tmp_path):
     recipe = tmp_path / "recipe.json"
-    recipe.write_text(RECIPE.model_dump_json())
+    kept = System(cluster="ZnL2", ligand="acetate", trajectories=1, held_out=True)
+    recipe.write_text(RECIPE.model_copy(update={"systems": (*RECIPE.systems, kept)}).model_dump_json())
     command = [sys.executable, "-m", "mscflow", "train", str(recipe), "--dir", str(tmp_path / "run")]
     trainer = psutil.Popen(command)
     while len(workers := trainer.children()) < 3:  # one is multiprocessing's own
