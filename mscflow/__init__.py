@@ -5,6 +5,7 @@ Names are imported when they are first used, so that ``import mscflow`` stays fa
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,10 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+if "IPython" in sys.modules and (_shell := sys.modules["IPython"].get_ipython()) is not None:
+    import_module("mscflow.notebook").register(_shell.display_formatter)
 
 
 def __dir__() -> list[str]:

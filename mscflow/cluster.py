@@ -27,7 +27,7 @@ COINCIDENT = 0.5
 FORMULA_ORDER = ("In", "Ga", "Al", "Cd", "Zn", "Hg", "Mn", "Co", "Cu", "Ag", "Au")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cluster(MSONable):
     """An isolated, immutable molecule or ligand-capped cluster.
 
@@ -82,6 +82,12 @@ class Cluster(MSONable):
         object.__setattr__(self, "multiplicity", int(self.multiplicity))
         _check_spin(self.n_electrons, self.charge, self.multiplicity)
         object.__setattr__(self, "provenance", json.loads(json.dumps(dict(self.provenance))))
+
+    def __repr__(self) -> str:
+        """Return what fits into a line."""
+        name = f"{self.name}, " if self.name else ""
+        spin = f"charge {self.charge}, multiplicity {self.multiplicity}"
+        return f"<Cluster {name}{self.formula}, {len(self)} atoms, {spin}>"
 
     def __len__(self) -> int:
         """Return the number of atoms."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -146,9 +146,18 @@ def fetch(directory: Directory, as_json: Json = False) -> None:
 def report(
     directory: Directory,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    images: Annotated[
+        Literal["svg", "png", "pdf"] | None, typer.Option("--images", help="Write every plot as a file, too.")
+    ] = None,
 ) -> None:
     """Write the report of a run, finished or not."""
-    typer.echo(_write_report(directory, output))
+    from mscflow.report import write_images
+
+    path = _write_report(directory, output)
+    typer.echo(path)
+    if images is not None:
+        for image in write_images(_results(directory), path.parent / "images", images):
+            typer.echo(image)
 
 
 def compare(

@@ -1,7 +1,8 @@
 """One offline HTML page per campaign, or for several of them, made from result documents only."""
 
 from mscflow.report.comparison import write_comparison
+from mscflow.report.images import write_images
 from mscflow.report.page import write_report
 from mscflow.report.results import CampaignResults, JobLine
 
-__all__ = ["CampaignResults", "JobLine", "write_comparison", "write_report"]
+__all__ = ["CampaignResults", "JobLine", "write_comparison", "write_images", "write_report"]

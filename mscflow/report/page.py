@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -62,16 +62,16 @@ def put(text: str, path: Path) -> Path:
 
 def render(results: CampaignResults) -> str:
     """Return the page as text."""
+    sites = _sites(results)
+    drawn = [_drawn(label, cluster, sites) for label, cluster in _structures(results)]
     return fill(
         "report.html.jinja",
         results=results,
         summary=summary(results),
         warnings=results.warnings(),
-        tables={table.key: table for table in _all_tables(results)},
-        plots=embed(_all_plots(results)),
-        structures=embed(
-            [*(_drawn(label, cluster) for label, cluster in _structures(results)), *_played(results)]
-        ),
+        tables={table.key: table for table in all_tables(results)},
+        plots=embed(all_plots(results)),
+        structures=embed([*drawn, *_played(results)]),
         methods=methods_paragraph(results),
         bibtex=bibtex(results),
         created=datetime.fromtimestamp(results.created, UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -82,20 +82,27 @@ def render(results: CampaignResults) -> str:
 
 def fill(template: str, **content: Any) -> str:
     """Return a template with its content, style, script and plotly: one file that needs no other."""
-    from jinja2 import Environment, PackageLoader, select_autoescape
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=PackageLoader("mscflow.report"), autoescape=select_autoescape(["html", "jinja"], default=True)
-    )
     sources = files("mscflow.report") / "templates"
-    return environment.get_template(template).render(
+    return fill_part(
+        template,
         **content,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         style=(sources / "report.css").read_text(encoding="utf-8"),
         script=(sources / "report.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
     )
+
+
+def fill_part(template: str, **content: Any) -> str:
+    """Return a template with its content; all of it is escaped that does not say otherwise."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("mscflow.report"), autoescape=select_autoescape(["html", "jinja"], default=True)
+    )
+    return environment.get_template(template).render(**content)
 
 
 def embed(content: Any) -> str:
@@ -142,7 +149,8 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _all_tables(results: CampaignResults) -> list[tables.Table]:
+def all_tables(results: CampaignResults) -> list[tables.Table]:
+    """Return the tables of all parts that are there."""
     makers = (
         tables.separations_table,
         tables.coordination_table,
@@ -165,7 +173,8 @@ def _all_tables(results: CampaignResults) -> list[tables.Table]:
     return [table for make in makers if (table := make(results)) is not None]
 
 
-def _all_plots(results: CampaignResults) -> dict[str, plots.Figure]:
+def all_plots(results: CampaignResults) -> dict[str, plots.Figure]:
+    """Return the plots of all parts that are there, by name."""
     made = {
         "relaxation": plots.relaxation_plot(results),
         "separations": plots.separations_plot(results),
@@ -189,25 +198,42 @@ def _structures(results: CampaignResults) -> list[tuple[str, Cluster]]:
     return found
 
 
-def _drawn(label: str, cluster: Cluster) -> dict[str, Any]:
-    """Return what the viewer needs of a structure."""
-    graph = topology(cluster)
-    numbers = cluster.numbers
-    elements = {
+def _sites(results: CampaignResults) -> dict[int, str]:
+    """Return the sites of single exchanges with the lowest energy of each ion there."""
+    found: dict[int, dict[str, float]] = {}
+    for row in results.exchange.reactions if results.exchange is not None else []:
+        if row.site is not None:
+            ions = found.setdefault(row.site, {})
+            ions[row.ion] = min(row.energy, ions.get(row.ion, row.energy))
+    return {
+        site: ", ".join(f"{ion} {energy:+.2f} eV" for ion, energy in ions.items())
+        for site, ions in sorted(found.items())
+    }
+
+
+def element_styles(cluster: Cluster) -> dict[str, dict[str, Any]]:
+    """Return colour and drawn radius / Å of each element of a cluster."""
+    return {
         symbol: {
             "colour": HYDROGEN_COLOUR if symbol == "H" else _rgb(jmol_colors[number]),
             "radius": round(0.22 + 0.20 * float(covalent_radii[number]), 3),
         }
-        for symbol, number in zip(cluster.symbols, numbers, strict=True)
+        for symbol, number in zip(cluster.symbols, cluster.numbers, strict=True)
     }
+
+
+def _drawn(label: str, cluster: Cluster, sites: Mapping[int, str]) -> dict[str, Any]:
+    """Return what the viewer needs of a structure; `sites` are labelled and carry a text."""
+    graph = topology(cluster)
     return {
         "label": label,
         "symbols": list(cluster.symbols),
         "positions": (cluster.positions - cluster.positions.mean(axis=0)).round(4).tolist(),
         "roles": [str(role) for role in graph.roles],
         "bonds": [list(edge) for edge in graph.graph.edges],
-        "elements": elements,
+        "elements": element_styles(cluster),
         "roleColours": {str(role): colour for role, colour in ROLE_COLOURS.items()},
+        "sites": [{"atom": site, "text": text} for site, text in sites.items() if site < len(cluster)],
     }
 
 
@@ -217,7 +243,7 @@ def _played(results: CampaignResults) -> list[dict[str, Any]]:
     if relaxation is None or len(relaxation.trajectory) < 2:
         return []
     frames = np.array(relaxation.trajectory)
-    drawn = _drawn(f"the way there ({len(frames)} geometries)", relaxation.cluster)
+    drawn = _drawn(f"the way there ({len(frames)} geometries)", relaxation.cluster, _sites(results))
     drawn["frames"] = (frames - frames.mean(axis=1, keepdims=True)).round(3).tolist()
     return [drawn]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from mscflow.analysis.spectra import MeasuredSpectrum
 from mscflow.builder import precursor
 from mscflow.levels import PySCF
-from mscflow.report import CampaignResults, write_report
-from mscflow.report.page import render
+from mscflow.report import CampaignResults, write_images, write_report
+from mscflow.report.page import all_plots, render
 from mscflow.report.plots import density_of_states_plot
 from mscflow.report.tables import bond_orders_table, charges_table
 from mscflow.tasks.refine import refine
@@ -129,3 +130,22 @@ def test_a_measured_spectrum_lies_over_the_computed_one(documents, jobs):
     assert "First absorption maximum" in page
     assert f"measured {first + 7:.0f} nm" in page
     assert "measured (lab.csv), scaled" in page
+
+
+@pytest.mark.parametrize(("form", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_every_plot_is_a_file_on_request(documents, jobs, tmp_path, form, start):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    paths = write_images(results, tmp_path / "images", form)
+    assert {path.stem for path in paths} == set(all_plots(results))
+    for path in paths:
+        assert path.read_bytes().startswith(start)
+    if form == "svg":
+        assert ">pairs</text>" in (tmp_path / "images" / "separations.svg").read_text()
+
+
+def test_exchange_sites_are_labelled_with_their_energies(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    text = re.search(r'id="structures">(.*?)</script>', render(results), re.DOTALL).group(1)
+    lowest = min(row.energy for row in results.exchange.reactions)
+    for structure in json.loads(text):
+        assert structure["sites"] == [{"atom": 1, "text": f"Ga3+ {lowest:+.2f} eV"}]

@@ -71,6 +71,17 @@
     return line;
   }
 
+  // Labels of the exchange sites, a little outside of their atoms; pointing at one shows its energies.
+  function labels(structure) {
+    const outside = (p) => { const r = Math.hypot(...p) || 1; return p.map((x) => x * (1 + 1.2 / r)); };
+    const at = structure.sites.map(({ atom }) => outside(structure.positions[atom]));
+    return { type: "scatter3d", mode: "text", name: "exchange sites", showlegend: true, hoverinfo: "text",
+      x: at.map((p) => p[0]), y: at.map((p) => p[1]), z: at.map((p) => p[2]),
+      text: structure.sites.map(({ atom }) => structure.symbols[atom] + atom),
+      hovertext: structure.sites.map(({ atom, text }) => structure.symbols[atom] + atom + ": " + text),
+      textfont: { size: 15, color: "#1c2733", weight: 700 } };
+  }
+
   const viewer = document.getElementById("viewer");
   if (viewer && structures.length) {
     const which = document.getElementById("which");
@@ -99,6 +110,7 @@
         font: { family: "system-ui, sans-serif", size: 13, color: "#1c2733" }, paper_bgcolor: "white",
         scene: { aspectmode: "data", xaxis: axis, yaxis: axis, zaxis: axis, dragmode: "orbit",
           camera: { eye: { x: 0.5, y: 0.95, z: 0.6 } } } };
+      if (structure.sites.length) traces.push(labels(structure));
       return Plotly.react(viewer, [...traces, sticks(structure)], layout, quiet);
     };
     const choose = () => {

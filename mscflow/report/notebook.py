@@ -1,0 +1,88 @@
+"""How clusters, result documents and campaigns show themselves in Jupyter.
+
+IPython asks these functions when such an object is the last line of a cell; `mscflow.notebook` names them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mscflow.cluster import Cluster
+from mscflow.report.page import all_tables, element_styles, fill_part, summary
+from mscflow.report.results import PARTS, CampaignResults
+from mscflow.tasks.document import Document
+from mscflow.topology import topology
+
+PIXELS = 26.0
+"""Width of an atom with a drawn radius of 1 Å."""
+
+
+def cluster_figure(cluster: Cluster) -> dict[str, Any]:
+    """Return a cluster as a plotly figure that can be turned: atoms by element, bonds of its graph."""
+    positions = cluster.positions - cluster.positions.mean(axis=0)
+    styles = element_styles(cluster)
+    traces: list[dict[str, Any]] = []
+    for symbol, style in styles.items():
+        members = [i for i, other in enumerate(cluster.symbols) if other == symbol]
+        traces.append(
+            {
+                "type": "scatter3d",
+                "mode": "markers",
+                "name": symbol,
+                **_columns(positions[members]),
+                "text": [f"{symbol}{i}" for i in members],
+                "hoverinfo": "text",
+                "marker": {"size": PIXELS * style["radius"], "color": style["colour"], "opacity": 1.0},
+            }
+        )
+    gap = np.full(3, np.nan)
+    bonds = [row for a, b in topology(cluster).graph.edges for row in (positions[a], positions[b], gap)]
+    line = {"type": "scatter3d", "mode": "lines", "hoverinfo": "skip", "showlegend": False}
+    traces.append(
+        {**line, **_columns(np.array(bonds).reshape(-1, 3)), "line": {"color": "#8b95a1", "width": 6}}
+    )
+    hidden = {"visible": False, "showspikes": False}
+    scene = {"aspectmode": "data", "xaxis": hidden, "yaxis": hidden, "zaxis": hidden}
+    layout = {
+        "title": {"text": f"{cluster.name or cluster.formula}, {len(cluster)} atoms"},
+        "scene": {**scene, "dragmode": "orbit"},
+        "margin": {"l": 0, "r": 0, "t": 40, "b": 0},
+        "height": 420,
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _columns(points: np.ndarray) -> dict[str, list[float | None]]:
+    """Return points as x, y and z; not-a-number, which ends a line, becomes None."""
+    rounded = points.round(4).tolist()
+    return {axis: [None if p[k] != p[k] else p[k] for p in rounded] for k, axis in enumerate("xyz")}
+
+
+def show_cluster(cluster: Cluster, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    """Return what a notebook shows of a cluster, with plotly's renderer for that notebook."""
+    from plotly.graph_objects import Figure
+
+    figure = Figure(cluster_figure(cluster))
+    bundle: dict[str, Any] = figure._repr_mimebundle_(include, exclude)
+    return {**bundle, "text/plain": repr(cluster)}
+
+
+def document_html(document: Document) -> str:
+    """Return the key numbers, warnings and tables of a result document."""
+    part = next(
+        name for name in PARTS if CampaignResults.model_fields[name].annotation == type(document) | None
+    )
+    return campaign_html(CampaignResults(name="", machine="", **{part: document}))
+
+
+def campaign_html(results: CampaignResults) -> str:
+    """Return the key numbers, warnings and tables of a campaign."""
+    return fill_part(
+        "notebook.html.jinja",
+        name=results.name,
+        summary=summary(results),
+        warnings=results.warnings(),
+        tables=[table for table in all_tables(results) if table.rows and table.key != "versions"],
+    )
