@@ -171,7 +171,7 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "error_table": "PerAtomMAE",
         "swa_lr": STAGE_TWO_LR,
         "plot": False,
-        **(_new_network(network) if network.foundation is None else _foundation(network)),
+        **_weights(network),
     }
     flags = ["--pair_repulsion", "--swa", "--ema", "--amsgrad", "--restart_latest", "--save_all_checkpoints"]
     return [f"--{key}={value}" for key, value in options.items()] + flags
@@ -190,10 +190,25 @@ def _new_network(network: Network) -> dict[str, object]:
     }
 
 
-def _foundation(network: Network) -> dict[str, object]:
-    """Return the options that start from a model whose bytes are known; its free atoms are fitted anew."""
-    path = require_known_file(str(network.foundation), network.foundation_sha256)
-    return {"foundation_model": path.resolve(), "E0s": "estimated", "multiheads_finetuning": False}
+def _weights(network: Network) -> dict[str, object]:
+    """Return the options of a new network, or of one from a model, whose free atoms are fitted anew."""
+    foundation = foundation_file(network)
+    if foundation is None:
+        return _new_network(network)
+    return {"foundation_model": foundation, "E0s": "estimated", "multiheads_finetuning": False}
+
+
+def foundation_file(network: Network) -> Path | None:
+    """Return the file of the model the fit starts from, None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or its bytes are not those the recipe or a shipped record states.
+    """
+    if network.foundation is None:
+        return None
+    return require_known_file(network.foundation, network.foundation_sha256).resolve()
 
 
 def _n_epochs(recipe: Recipe, n_round: int) -> int:

@@ -10,7 +10,7 @@ from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import ModelRecord, file_checksum
 from mscflow.train.card import card, record, write_record
 from mscflow.train.explore import explore
-from mscflow.train.fit import Split, fit, split
+from mscflow.train.fit import Split, fit, foundation_file, split
 from mscflow.train.labels import label
 from mscflow.train.offsets import shifted
 from mscflow.train.recipe import Recipe
@@ -59,13 +59,14 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     Raises
     ------
     InputError
-        If nothing is held out, or there is one trajectory only.
+        If nothing is held out, there is one trajectory only, or the model it starts from cannot be used.
     """
     if not any(start.held_out for start in starts(recipe)):
         raise InputError(
             f"{recipe.name}: nothing is kept for testing: mark a family 'held_out: true', or give one of a "
             "family's trajectories its own arrangement of ligands (shells: 5 or more)"
         )
+    foundation_file(recipe.network)  # one that cannot be used is refused before hours of labels
     frames, fitted = _fitted(recipe, directory, n_workers)
     model = directory / f"{recipe.name}.model"
     first = starts(recipe)[0].cluster

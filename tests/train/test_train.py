@@ -200,6 +200,9 @@ def test_a_fit_starts_from_known_models_only(trained):
     recipe = RECIPE.model_copy(update={"network": Network(foundation=str(model))})
     with pytest.raises(InputError, match="is not known and loading it would run its code"):
         fit(recipe, [place / "labels"], place / "untrusted")
+    with pytest.raises(InputError, match="is not known and loading it would run its code"):
+        train(recipe, place / "untrusted")
+    assert not (place / "untrusted").exists()
 
 
 def test_the_shape_of_a_model_to_start_from_cannot_be_chosen():
