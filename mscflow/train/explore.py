@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
+from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
 from mscflow.levels.registry import file_checksum
 from mscflow.train.labels import NO_ANSWER, labelled, parallel, reacted
@@ -53,8 +54,19 @@ def explore(recipe: Recipe, model: Path, directory: Path, n_round: int, n_worker
 
 
 def explored(recipe: Recipe, n_round: int) -> list[Start]:
-    """Return the start structures of a round: an even selection of those that are not held out."""
-    seen = [start for start in starts(recipe) if not start.held_out]
+    """Return the start structures of a round: an even selection of those that are not held out.
+
+    Raises
+    ------
+    InputError
+        If the recipe has no such family.
+    """
+    families = recipe.exploration.families
+    seen = [
+        start for start in starts(recipe) if not start.held_out and (not families or start.family in families)
+    ]
+    if not seen:
+        raise InputError(f"{recipe.name}: nothing to explore: no system is of {', '.join(families)}")
     step = max(1, len(seen) // recipe.exploration.trajectories)
     return seen[(n_round - 1) % step :: step][: recipe.exploration.trajectories]
 

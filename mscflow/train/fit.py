@@ -20,7 +20,6 @@ from mscflow.train.starts import Start, starts
 VALID_EVERY = 12
 """Every twelfth trajectory that is not held out (of fewer the last) validates the fit: rate, best epoch."""
 
-STAGE_TWO_LR = 1e-3
 """Learning rate of the epochs in which energies weigh more."""
 
 
@@ -107,7 +106,7 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     frames = split(recipe, labels)
     for part, atoms in (("train", frames.train), ("valid", frames.valid)):
         write(directory / f"{part}.extxyz", [_bare(a) for a in atoms], format="extxyz")
-    _allow_stage_two(directory / "checkpoints")
+    _set_stage_two(directory / "checkpoints", recipe.network.stage_two_lr)
     log = directory / "fit.log"
     with log.open("a") as stream:
         code = subprocess.run(  # noqa: S603 - our own interpreter and arguments, no shell
@@ -122,19 +121,20 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     return model.rename(finished)
 
 
-def _allow_stage_two(checkpoints: Path) -> None:
-    """Give the optimizer's state the learning rate of stage two, where a fit that ended before it left none.
+def _set_stage_two(checkpoints: Path, lr: float) -> None:
+    """Give the optimizer's state the learning rate of stage two.
 
-    mace-torch 0.3.16 restores such a state as it is, and stops with a KeyError when stage two begins.
+    mace-torch 0.3.16 restores the state as it was; one of a fit that ended before stage two has no such rate,
+    and there is a KeyError when that begins.
     """
     import torch
 
     for file in checkpoints.glob("*.pt"):
         state = torch.load(file, map_location="cpu", weights_only=True)
         groups = state["optimizer"]["param_groups"]
-        if any("swa_lr" not in group for group in groups):
+        if any(group.get("swa_lr") != lr for group in groups):
             for group in groups:
-                group["swa_lr"] = STAGE_TWO_LR
+                group["swa_lr"] = lr
             partial = file.with_suffix(".partial")
             torch.save(state, partial)
             partial.rename(file)
@@ -169,7 +169,7 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "default_dtype": "float32",
         "device": "cpu",
         "error_table": "PerAtomMAE",
-        "swa_lr": STAGE_TWO_LR,
+        "swa_lr": network.stage_two_lr,
         "plot": False,
         **_weights(network),
     }

@@ -112,6 +112,8 @@ class Exploration(BaseModel):
     ----------
     rounds
         Number of rounds; each ends with `epochs` more of fitting.
+    families
+        Families whose structures are explored, as the card names them; by default all.
     trajectories
         Start structures per round.
     rattle
@@ -131,6 +133,7 @@ class Exploration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rounds: int = Field(default=0, ge=0)
+    families: tuple[str, ...] = ()
     trajectories: int = Field(default=50, ge=1)
     rattle: float = 0.05
     relax_steps: int = 300
@@ -158,6 +161,8 @@ class Network(BaseModel):
     batch_size, lr, lr_decay, epochs, stage_two
         Optimisation; the learning rate decays by a factor an epoch; from epoch `stage_two` on
         energies weigh more.
+    stage_two_lr
+        Learning rate of that stage.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -175,6 +180,7 @@ class Network(BaseModel):
     lr_decay: float = 0.95
     epochs: int = 60
     stage_two: int = 45
+    stage_two_lr: float = 1e-3
 
     @model_validator(mode="after")
     def _one_shape(self) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from ase.calculators.calculator import Calculator
 from ase.calculators.idealgas import IdealGas
 
@@ -258,6 +260,27 @@ def test_held_out_structures_are_never_trained_on():
     assert held_out
     assert not held_out & seen
     assert not {start.cluster.hash for start in explored(recipe, 1)} & held_out
+
+
+def test_chosen_families_only_are_explored():
+    systems = (System(cluster="ZnL2", trajectories=2), System(cluster="CdL2", trajectories=2))
+    chosen = Exploration(rounds=1, trajectories=2, families=("CdL2-formate",))
+    recipe = RECIPE.model_copy(update={"systems": systems, "exploration": chosen})
+    assert [start.family for start in explored(recipe, 1)] == ["CdL2-formate"] * 2
+    chosen = Exploration(rounds=1, families=("CdL2",))
+    with pytest.raises(InputError, match="nothing to explore: no system is of CdL2"):
+        explored(recipe.model_copy(update={"exploration": chosen}), 1)
+
+
+def test_a_fit_that_goes_on_takes_the_learning_rate_of_its_recipe(trained):
+    place, _ = trained
+    network = RECIPE.network.model_copy(update={"epochs": 4, "stage_two_lr": 5e-4})
+    shutil.copytree(place / "fit", place / "slower")
+    (place / "slower" / "round-0.model").unlink()
+    fit(RECIPE.model_copy(update={"network": network}), [place / "labels"], place / "slower")
+    last = max((place / "slower" / "checkpoints").glob("*_swa.pt"), key=lambda file: file.stat().st_mtime)
+    state = torch.load(last, weights_only=True)
+    assert {group["lr"] for group in state["optimizer"]["param_groups"]} == {5e-4}
 
 
 def test_the_recipe_trains_on_every_element_of_the_field():
