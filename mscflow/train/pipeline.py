@@ -61,12 +61,12 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     InputError
         If nothing is held out, there is one trajectory only, or the model it starts from cannot be used.
     """
+    foundation_file(recipe.network)  # one that cannot be used is refused before hours of labels
     if not any(start.held_out for start in starts(recipe)):
         raise InputError(
             f"{recipe.name}: nothing is kept for testing: mark a family 'held_out: true', or give one of a "
             "family's trajectories its own arrangement of ligands (shells: 5 or more)"
         )
-    foundation_file(recipe.network)  # one that cannot be used is refused before hours of labels
     frames, fitted = _fitted(recipe, directory, n_workers)
     model = directory / f"{recipe.name}.model"
     first = starts(recipe)[0].cluster

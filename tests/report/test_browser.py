@@ -97,9 +97,12 @@ def test_structure_and_plots_are_drawn_without_an_error(browser, report, tmp_pat
 def test_the_viewer_changes_colours_and_structure(browser, report):
     page = opened(browser, report, 1280)
     names = "document.getElementById('viewer').data.map(trace => trace.name).filter(Boolean)"
-    assert page.evaluate(names) == ["P", "In", "O", "C", "H"]
+    assert page.evaluate(names) == ["P", "In", "O", "C", "H", "exchange sites"]
+    labels = "document.getElementById('viewer').data.find(trace => trace.name === 'exchange sites')"
+    assert page.evaluate(f"{labels}.text") == ["In1"]
+    assert page.evaluate(f"{labels}.hovertext[0]").startswith("In1: Ga3+ ")
     page.select_option("#colouring", "role")
-    assert sorted(page.evaluate(names)) == ["core anion", "ligand", "surface cation"]
+    assert sorted(page.evaluate(names)) == ["core anion", "exchange sites", "ligand", "surface cation"]
     before = page.evaluate("document.getElementById('viewer').data[0].x[0]")
     page.select_option("#which", label="start")
     assert page.evaluate("document.getElementById('viewer').data[0].x[0]") != before
