@@ -55,7 +55,7 @@ class OnSurface(Calculator):
 def core_bonds(cluster: Cluster) -> np.ndarray:
     """Return the bonds of the core's anions, shape (n, 2)."""
     graph = topology(cluster)
-    anions = {i for i, role in enumerate(graph.roles) if role == Role.CORE_ANION}
+    anions = set(graph.core_anions)
     return np.array([edge for edge in graph.graph.edges if anions & set(edge)])
 
 

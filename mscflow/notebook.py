@@ -6,15 +6,7 @@ from importlib import import_module
 from typing import Any
 
 CLUSTER = ("mscflow.cluster", "Cluster")
-DOCUMENTS = (
-    ("mscflow.tasks.structure", "StructureDocument"),
-    ("mscflow.tasks.relax", "Relaxation"),
-    ("mscflow.tasks.refine", "Refinement"),
-    ("mscflow.tasks.analyse", "Analysis"),
-    ("mscflow.tasks.vibrate", "Vibrations"),
-    ("mscflow.tasks.excite", "Excitations"),
-    ("mscflow.reactions.energies", "ReactionEnergies"),
-)
+DOCUMENT = ("mscflow.tasks.document", "Document")
 CAMPAIGN = ("mscflow.report.results", "CampaignResults")
 
 
@@ -22,8 +14,7 @@ def register(formatter: Any) -> None:
     """Register our objects by name with IPython's formatter; nothing is imported before it is shown."""
     formatter.mimebundle_formatter.for_type_by_name(*CLUSTER, _later("show_cluster"))
     html = formatter.formatters["text/html"]
-    for name in DOCUMENTS:
-        html.for_type_by_name(*name, _later("document_html"))
+    html.for_type_by_name(*DOCUMENT, _later("document_html"))
     html.for_type_by_name(*CAMPAIGN, _later("campaign_html"))
 
 

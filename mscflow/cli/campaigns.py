@@ -135,7 +135,7 @@ def fetch(directory: Directory, as_json: Json = False) -> None:
     from mscflow.executors.remote import fetch as fetch_run
 
     counts = fetch_run(directory)
-    path = _write_report(directory, None)
+    path = _write_report(directory)
     if as_json:
         show_json({"report": str(path), "jobs": {str(state): n for state, n in counts.items()}})
     else:
@@ -151,12 +151,13 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a run, finished or not."""
-    from mscflow.report import write_images
+    from mscflow.report import write_images, write_report
 
-    path = _write_report(directory, output)
+    results = _results(directory)
+    path = write_report(results, output or directory / REPORT_FILE)
     typer.echo(path)
     if images is not None:
-        for image in write_images(_results(directory), path.parent / "images", images):
+        for image in write_images(results, path.parent / "images", images):
             typer.echo(image)
 
 
@@ -195,7 +196,7 @@ def _where(executor: str, site: Path | None) -> str | Site | Remote:
 
 def _conclude(directory: Path, as_json: bool) -> None:
     """Write the report and print its path; a failed job, and one that waits, makes the command fail."""
-    path = _write_report(directory, None)
+    path = _write_report(directory)
     jobs = jobs_of(directory)
     failed = [row for row in jobs if row.state == "failed"]
     if as_json:
@@ -212,10 +213,10 @@ def _conclude(directory: Path, as_json: bool) -> None:
         )
 
 
-def _write_report(directory: Path, output: Path | None) -> Path:
+def _write_report(directory: Path) -> Path:
     from mscflow.report import write_report
 
-    return write_report(_results(directory), output or directory / REPORT_FILE)
+    return write_report(_results(directory), directory / REPORT_FILE)
 
 
 def _results(directory: Path) -> CampaignResults:

@@ -5,9 +5,8 @@ IPython asks these functions when such an object is the last line of a cell; `ms
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from mscflow.cluster import Cluster
 from mscflow.report.page import all_tables, element_styles, fill_part, summary
@@ -18,10 +17,14 @@ from mscflow.topology import topology
 PIXELS = 26.0
 """Width of an atom with a drawn radius of 1 Å."""
 
+Point = Sequence[float | None]
+NOWHERE: Point = (None, None, None)
+"""Ends a line."""
+
 
 def cluster_figure(cluster: Cluster) -> dict[str, Any]:
     """Return a cluster as a plotly figure that can be turned: atoms by element, bonds of its graph."""
-    positions = cluster.positions - cluster.positions.mean(axis=0)
+    positions = (cluster.positions - cluster.positions.mean(axis=0)).round(4).tolist()
     styles = element_styles(cluster)
     traces: list[dict[str, Any]] = []
     for symbol, style in styles.items():
@@ -31,18 +34,16 @@ def cluster_figure(cluster: Cluster) -> dict[str, Any]:
                 "type": "scatter3d",
                 "mode": "markers",
                 "name": symbol,
-                **_columns(positions[members]),
+                **_columns([positions[i] for i in members]),
                 "text": [f"{symbol}{i}" for i in members],
                 "hoverinfo": "text",
                 "marker": {"size": PIXELS * style["radius"], "color": style["colour"], "opacity": 1.0},
             }
         )
-    gap = np.full(3, np.nan)
-    bonds = [row for a, b in topology(cluster).graph.edges for row in (positions[a], positions[b], gap)]
+    edges = topology(cluster).graph.edges
+    bonds = [point for a, b in edges for point in (positions[a], positions[b], NOWHERE)]
     line = {"type": "scatter3d", "mode": "lines", "hoverinfo": "skip", "showlegend": False}
-    traces.append(
-        {**line, **_columns(np.array(bonds).reshape(-1, 3)), "line": {"color": "#8b95a1", "width": 6}}
-    )
+    traces.append({**line, **_columns(bonds), "line": {"color": "#8b95a1", "width": 6}})
     hidden = {"visible": False, "showspikes": False}
     scene = {"aspectmode": "data", "xaxis": hidden, "yaxis": hidden, "zaxis": hidden}
     layout = {
@@ -54,10 +55,9 @@ def cluster_figure(cluster: Cluster) -> dict[str, Any]:
     return {"data": traces, "layout": layout}
 
 
-def _columns(points: np.ndarray) -> dict[str, list[float | None]]:
-    """Return points as x, y and z; not-a-number, which ends a line, becomes None."""
-    rounded = points.round(4).tolist()
-    return {axis: [None if p[k] != p[k] else p[k] for p in rounded] for k, axis in enumerate("xyz")}
+def _columns(points: Sequence[Point]) -> dict[str, list[float | None]]:
+    """Return points as x, y and z."""
+    return {axis: [point[k] for point in points] for k, axis in enumerate("xyz")}
 
 
 def show_cluster(cluster: Cluster, include: Any = None, exclude: Any = None) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def render(results: CampaignResults) -> str:
         warnings=results.warnings(),
         tables={table.key: table for table in all_tables(results)},
         plots=embed(all_plots(results)),
-        structures=embed([*drawn, *_played(results)]),
+        structures=embed([*drawn, *_played(results, sites)]),
         methods=methods_paragraph(results),
         bibtex=bibtex(results),
         created=datetime.fromtimestamp(results.created, UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -237,13 +237,13 @@ def _drawn(label: str, cluster: Cluster, sites: Mapping[int, str]) -> dict[str, 
     }
 
 
-def _played(results: CampaignResults) -> list[dict[str, Any]]:
+def _played(results: CampaignResults, sites: Mapping[int, str]) -> list[dict[str, Any]]:
     """Return the course of the relaxation for the viewer, where it was kept; bonds are those of its end."""
     relaxation = results.relaxation
     if relaxation is None or len(relaxation.trajectory) < 2:
         return []
     frames = np.array(relaxation.trajectory)
-    drawn = _drawn(f"the way there ({len(frames)} geometries)", relaxation.cluster, _sites(results))
+    drawn = _drawn(f"the way there ({len(frames)} geometries)", relaxation.cluster, sites)
     drawn["frames"] = (frames - frames.mean(axis=1, keepdims=True)).round(3).tolist()
     return [drawn]
 

@@ -20,8 +20,6 @@ from mscflow.train.starts import Start, starts
 VALID_EVERY = 12
 """Every twelfth trajectory that is not held out (of fewer the last) validates the fit: rate, best epoch."""
 
-"""Learning rate of the epochs in which energies weigh more."""
-
 
 @dataclass(frozen=True)
 class Split:
