@@ -3,10 +3,10 @@
 Labels come first (small pieces, moved by GFN2-xTB, forces and energies of PBE-D3(BJ)/def2-SVP); stopped and
 called again they go on. Those of the shipped potentials are kept beside this file. Errors after the
 correction are those on families of pieces that the fit did not see. GFN1-xTB is treated in the same way, to
-see which of the two is the better ground to build on.
+see which of the two is the better ground to build on. The labels of a recipe stay in a folder of its name.
 
-    mkdir -p runs/pairs && tar -xzf benchmarks/data/pbe-pairs-labels.tar.gz -C runs/pairs    # saves an hour
-    python benchmarks/pair_correction.py inputs/train_pairs_pbe.yaml runs/pairs
+    mkdir -p runs/pairs && tar -xzf benchmarks/data/pbe-pairs-labels.tar.gz -C runs/pairs    # saves hours
+    python benchmarks/pair_correction.py runs/pairs inputs/train_pairs_pbe.yaml inputs/train_pairs_pbe_2.yaml
 """
 
 from __future__ import annotations
@@ -64,13 +64,15 @@ def by_family(lacks: Sequence[Lack]) -> dict[str, list[Lack]]:
 
 def main() -> None:
     """Label, fit, write the potentials and print the errors."""
-    recipe, directory = load_recipe(Path(sys.argv[1])), Path(sys.argv[2])
-    label(recipe, directory / "labels", n_workers=2)
+    directory, *files = map(Path, sys.argv[1:])
+    recipes = {directory / file.stem: load_recipe(file) for file in files}
+    for labels, recipe in recipes.items():
+        label(recipe, labels, n_workers=2)
     for level in BASES:
-        before = lacking(recipe, directory / "labels", level)
+        before = [item for labels, recipe in recipes.items() for item in lacking(recipe, labels, level)]
         after = left_out(before, BASIS, WEIGHTS)
         rows = {family: (lacks, by_family(after)[family]) for family, lacks in by_family(before).items()}
-        print(f"\n{level.text} against {recipe.teacher}: force MAE / meV/Å\n")
+        print(f"\n{level.text} against {' and '.join({r.teacher for r in recipes.values()})}: force MAE / meV/Å\n")
         print("| family | frames | plain | with pairs fitted to the others |\n|---|---|---|---|")
         for family, (plain, corrected) in sorted(rows.items()):
             print(f"| {family} | {len(plain)} | {force_mae(plain):.0f} | {force_mae(corrected):.0f} |")
