@@ -72,7 +72,8 @@ def main() -> None:
         before = [item for labels, recipe in recipes.items() for item in lacking(recipe, labels, level)]
         after = left_out(before, BASIS, WEIGHTS)
         rows = {family: (lacks, by_family(after)[family]) for family, lacks in by_family(before).items()}
-        print(f"\n{level.text} against {' and '.join({r.teacher for r in recipes.values()})}: force MAE / meV/Å\n")
+        teachers = " and ".join(sorted({recipe.teacher for recipe in recipes.values()}))
+        print(f"\n{level.text} against {teachers}: force MAE / meV/Å\n")
         print("| family | frames | plain | with pairs fitted to the others |\n|---|---|---|---|")
         for family, (plain, corrected) in sorted(rows.items()):
             print(f"| {family} | {len(plain)} | {force_mae(plain):.0f} | {force_mae(corrected):.0f} |")

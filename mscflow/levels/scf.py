@@ -6,6 +6,7 @@ This module imports PySCF at the top: import it inside functions only.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,19 @@ SMEARING = 0.01
 """Width of fractional occupations around the Fermi level / Eh."""
 
 RUNGS = (
-    "DIIS",
+    "DIIS with a level shift that fades",
     "level shift 0.3 Eh and damping",
     f"occupations smeared by {SMEARING} Eh, then DIIS",
     "second order",
 )
 """What is tried in turn when a stage does not converge."""
+
+SHIFT = 1.0
+FADING = 0.03
+"""Level shift of the first cycles / Eh; it fades with the orbital gradient per square root of the number of
+pairs, from `FADING` on. Without it the densities of large cores swing by hundreds of hartree at first."""
+
+SMALLEST_SHIFT = 0.01
 
 STABILITY_TOL = 1e-3
 """Accuracy of the lowest eigenvalue of the stability analysis / Eh: its sign is what matters."""
@@ -204,12 +212,12 @@ def _solve(
     """Converge a mean field stage by stage; return the guess, a line per stage, and the number of cycles."""
     started = time.perf_counter()
     guess = PREVIOUS
-    if checkpoint is not None:
-        mf.callback = checkpoint
-        if (kept := checkpoint.density()) is not None:
-            density, guess = kept, f"checkpoint after {checkpoint.cycles} cycles"
+    mf.callback = checkpoint
+    if checkpoint is not None and (kept := checkpoint.density()) is not None:
+        density, guess = kept, f"checkpoint after {checkpoint.cycles} cycles"
     if density is None:
         density, guess = initial_density(cluster, level, mf.mol)
+        mf.level_shift = SHIFT
     stages = [f"guess: {guess}, {time.perf_counter() - started:.1f} s"]
     density = density if cluster.multiplicity > 1 else density.sum(axis=0)
     cycles = 0
@@ -272,11 +280,39 @@ def _converge(
     )
 
 
+@dataclass
+class _Watch:
+    """What PySCF's loop calls after every cycle: the level shift fades, the density is kept.
+
+    Parameters
+    ----------
+    mf
+        The mean field.
+    keep
+        Takes the loop's local variables, too.
+    fades
+        Whether the level shift follows the gradient.
+    """
+
+    mf: Any
+    keep: Callable[[dict[str, Any]], None] | None
+    fades: bool
+
+    def __call__(self, variables: dict[str, Any]) -> None:
+        if self.fades:
+            distance = variables["norm_gorb"] / np.sqrt(sum(self.mf.mol.nelec) / 2) / FADING
+            shift = SHIFT * min(distance, 1.0) ** 1.5
+            self.mf.level_shift = shift if shift > SMALLEST_SHIFT else 0.0
+        if self.keep is not None:
+            self.keep(variables)
+
+
 def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
     """Run one rung and leave its orbitals in `mf`; return the number of cycles."""
-    shifted = rung == RUNGS[1]
-    mf.level_shift = 0.3 if shifted else 0.0
-    mf.damp = 0.3 if shifted else 0.0
+    keep, fades = mf.callback, rung == RUNGS[0]
+    mf.callback = _Watch(mf, keep, fades)
+    if not fades:
+        mf.level_shift = mf.diis_damp = 0.3 if rung == RUNGS[1] else 0.0
     mf.conv_tol = conv_tol
     mf.max_cycle = MAX_CYCLE
     cycles = 0
@@ -289,6 +325,7 @@ def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
     if solver is not mf:
         for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
             setattr(mf, name, getattr(solver, name))
+    mf.callback = keep
     return cycles + int(getattr(solver, "cycles", 0) or 0)
 
 

@@ -120,6 +120,8 @@ def test_pseudopotentials_on_multigrids():
         PySCF(xc="pbe0", basis="gth-szv-molopt-sr").require(WATER)
     with pytest.raises(InputError, match="excitations need a def2 basis"):
         excite(WATER, level)
+    with pytest.raises(InputError, match="3d electrons of Zn .* need ke_cutoff=200 at least, not 80"):
+        level.require(ZINC)
 
 
 def test_excitations_equal_plain_tda():
