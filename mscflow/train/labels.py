@@ -26,6 +26,9 @@ from mscflow.train.displacements import squeezed_copies, thermal_copies
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
 
+TEACHER = "teacher"
+"""Entry of a frame: text and hash of the level that labelled it."""
+
 NO_ANSWER = (CalculationFailed, CalculationError, InputError)
 """What a teacher raises for a structure that is too distorted for it."""
 
@@ -132,7 +135,7 @@ def reacted(cluster: Cluster, positions: np.ndarray) -> bool:
 
 
 def label(recipe: Recipe, directory: Path, n_workers: int = 1) -> list[Path]:
-    """Label every trajectory of a recipe; files that exist are kept.
+    """Label every trajectory of a recipe; files of its teacher are kept, frames of another's labelled anew.
 
     Parameters
     ----------
@@ -163,21 +166,23 @@ def _label_one(recipe: Recipe, start: Start) -> list[Atoms]:
 def parallel(
     make: Callable[..., list[Atoms]], tasks: Sequence[tuple], directory: Path, n_workers: int
 ) -> None:
-    """Write the frames of each task to the file of its start structure; files that exist are kept.
+    """Write the frames of each task to the file of its start structure.
+
+    Files that exist are kept; where another teacher labelled them, their frames are labelled anew.
 
     Parameters
     ----------
     make
         Function that returns the frames of a task.
     tasks
-        Its arguments; the second is the start structure.
+        Its arguments; the first is the recipe, the second the start structure.
     directory
         Where the files go.
     n_workers
         Processes, one core each.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    todo = [task for task in tasks if not label_file(directory, task[1]).exists()]
+    todo = [task for task in tasks if not labelled_by(task[0], label_file(directory, task[1]))]
     context = multiprocessing.get_context("spawn")
     with _one_thread(), ProcessPoolExecutor(n_workers, context, follow_parent, (os.getpid(),)) as pool:
         futures = {pool.submit(_write, make, task, label_file(directory, task[1])): task[1] for task in todo}
@@ -200,11 +205,37 @@ def _one_thread() -> Iterator[None]:
 
 
 def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path) -> int:
-    frames = make(*task)
+    recipe, start = task[:2]
+    frames = renewed(load(path), recipe, start) if path.exists() else make(*task)
+    for frame in frames:
+        frame.info[TEACHER] = _mark(recipe)
     partial = path.with_name(f".{path.name}.partial")
     write(partial, frames, format="extxyz")
     partial.rename(path)
     return len(frames)
+
+
+def renewed(frames: list[Atoms], recipe: Recipe, start: Start) -> list[Atoms]:
+    """Return the same frames with the labels of the recipe's teacher."""
+    teacher = parse_level(recipe.teacher).calculator(start.cluster)
+    atoms = start.cluster.to_ase()
+
+    def walk() -> Iterator[Atoms]:
+        for frame in frames:
+            atoms.positions = frame.positions
+            yield atoms
+
+    return _labels(walk(), start, recipe.sampling, teacher)
+
+
+def labelled_by(recipe: Recipe, path: Path) -> bool:
+    """Return whether a file is there and the recipe's teacher labelled its frames."""
+    return path.exists() and all(frame.info.get(TEACHER) == _mark(recipe) for frame in load(path))
+
+
+def _mark(recipe: Recipe) -> str:
+    teacher = parse_level(recipe.teacher)
+    return f"{teacher.text} {teacher.hash[:12]}"
 
 
 def label_file(directory: Path, start: Start) -> Path:

@@ -7,7 +7,7 @@ cancels in every balanced reaction), and penalties on curvature and size that de
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -16,6 +16,8 @@ from ase.calculators.calculator import Calculator
 from mscflow.levels.pair_potential import PairPotential, SplineBasis, n_pairs, neighbours, pair_index
 
 N_FOLDS = 6
+LIGHTEST_OF_CORES = 15
+"""Phosphorus."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,28 @@ class Lack:
     frame
         Elements and positions; ``info["config_type"]`` is the family.
     energy, forces
-        Better minus cheap level / eV and eV/Å.
+        Better minus cheap level / eV and eV/Å; an energy of None is not fitted.
     size
         Largest force component of the better level / eV/Å.
+    counted
+        Atoms whose forces are fitted, shape (n_atoms,); all by default.
     """
 
     frame: Atoms
-    energy: float
+    energy: float | None
     forces: np.ndarray
     size: float
+    counted: np.ndarray | None = None
 
     @property
     def family(self) -> str:
         """Name of the piece."""
         return str(self.frame.info["config_type"])
+
+    @property
+    def counted_forces(self) -> np.ndarray:
+        """Forces that are fitted / eV/Å, shape (n_counted, 3)."""
+        return self.forces if self.counted is None else self.forces[self.counted]
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,16 @@ def lack(frame: Atoms, cheap: Calculator) -> Lack:
         forces=forces - cheap.get_forces(frame),
         size=float(np.abs(forces).max()),
     )
+
+
+def core_lack(frame: Atoms, cheap: Calculator) -> Lack:
+    """Return what a calculator lacks in the core of a frame of another basis: forces on its heavy atoms.
+
+    Pseudopotentials and another basis move light atoms by tenths of an eV/Å and cores by hundredths; of
+    energies nothing can be said.
+    """
+    found = lack(frame, cheap)
+    return replace(found, energy=None, counted=frame.numbers >= LIGHTEST_OF_CORES)
 
 
 def fit_pairs(lacks: Sequence[Lack], basis: SplineBasis, weights: Weights) -> PairPotential:
@@ -165,12 +185,15 @@ def _equations(
         rows = np.zeros((3 * n_atoms + 1, count * basis.size + len(elements)))
         rows[:-1, : energy.size] = force.transpose(1, 2, 0, 3).reshape(3 * n_atoms, -1)
         rows[-1] = weights.energy * np.concatenate([energy.ravel(), counts])
-        target = np.append(item.forces.ravel(), weights.energy * item.energy)
+        target = np.append(item.forces.ravel(), weights.energy * (item.energy or 0.0))
+        counted = np.ones(n_atoms, dtype=bool) if item.counted is None else item.counted
+        used = np.append(np.repeat(counted, 3), item.energy is not None)
         trust = 1.0 / (1.0 + item.size / 5.0)
-        yield trust * rows, trust * target
+        yield trust * rows[used], trust * target[used]
 
 
 def remaining(item: Lack, potential: PairPotential) -> Lack:
     """Return what is lacking after the correction."""
     energy, forces = potential.energy_and_forces(item.frame.numbers, item.frame.positions)
-    return Lack(item.frame, item.energy - energy, item.forces - forces, item.size)
+    left = None if item.energy is None else item.energy - energy
+    return replace(item, energy=left, forces=item.forces - forces)

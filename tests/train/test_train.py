@@ -59,6 +59,23 @@ def test_labels_are_the_teachers(trained):
     np.testing.assert_allclose(atoms.get_forces(), frame.arrays["REF_forces"], atol=5e-4)
 
 
+def test_frames_of_another_teacher_are_labelled_anew_where_they_are(tmp_path):
+    sampling = Sampling(relax_steps=2, relax_dense=1, copies=1, squeezed=0, strains=())
+    systems = (System(cluster="ZnL2", trajectories=1),)
+    first = Recipe(name="two-teachers", systems=systems, sampling=sampling)
+    [path] = label(first, tmp_path)
+    before, written = load(path), path.stat().st_mtime_ns
+    label(first, tmp_path)
+    assert path.stat().st_mtime_ns == written
+    label(first.model_copy(update={"teacher": "gfn1-xtb"}), tmp_path)
+    after = load(path)
+    assert len(after) == len(before)
+    np.testing.assert_array_equal(after[-1].positions, before[-1].positions)
+    atoms = after[-1].copy()
+    atoms.calc = XTB(method="GFN1-xTB").calculator(starts(first)[0].cluster)
+    np.testing.assert_allclose(atoms.get_forces(), after[-1].arrays["REF_forces"], atol=5e-4)
+
+
 def test_a_cheap_level_may_move_what_a_dear_one_labels():
     start = starts(RECIPE)[0]
     sampling = Sampling(relax_steps=2, relax_dense=1, copies=1, squeezed=0, strains=())
