@@ -5,10 +5,10 @@ called again they go on. Those of the shipped potentials are kept beside this fi
 correction are those on families of pieces that the fit did not see. GFN1-xTB is treated in the same way, to
 see which of the two is the better ground to build on. The labels of a recipe stay in a folder of its name.
 Cores of whole clusters (``benchmarks/data/*-pbe.extxyz``, PBE-D3(BJ) with pseudopotentials) take part with
-the forces on their heavy atoms.
+the forces on their heavy atoms and the differences of their energies.
 
     mkdir -p runs/pairs && tar -xzf benchmarks/data/pbe-pairs-labels.tar.gz -C runs/pairs    # saves hours
-    python benchmarks/pair_correction.py runs/pairs inputs/train_pairs_pbe.yaml inputs/train_pairs_pbe_2.yaml
+    python benchmarks/pair_correction.py runs/pairs inputs/train_pairs_pbe.yaml
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from mscflow.cluster import Cluster
 from mscflow.levels import XTB
 from mscflow.train.labels import label, label_file, load
-from mscflow.train.pairs import BASIS, WEIGHTS, Lack, core_lack, fit_pairs, lack, left_out
+from mscflow.train.pairs import BASIS, WEIGHTS, Lack, fit_pairs, lack, left_out
 from mscflow.train.pipeline import load_recipe
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
@@ -47,17 +47,19 @@ def lacking(recipe: Recipe, directory: Path, level: XTB) -> list[Lack]:
 def lacking_in_cores(level: XTB) -> list[Lack]:
     """Return what a level lacks in the cores of whole clusters."""
     frames = [frame for file in CORES for frame in ase.io.read(file, index=":")]
-    return [core_lack(frame, level.calculator(Cluster.from_ase(frame))) for frame in frames]
+    return [lack(frame, level.calculator(Cluster.from_ase(frame)), core_only=True) for frame in frames]
 
 
 def force_mae(lacks: Sequence[Lack]) -> float:
     """Return the mean absolute force component / meV/Å."""
-    return 1000 * float(np.mean(np.abs(np.concatenate([item.counted_forces.ravel() for item in lacks]))))
+    return 1000 * float(
+        np.mean(np.abs(np.concatenate([item.forces[item.counted].ravel() for item in lacks])))
+    )
 
 
 def energy_mae(families: dict[str, list[Lack]]) -> float:
     """Return the mean absolute error of energies relative to the mean of their family / eV."""
-    energies = [[item.energy for item in lacks if item.energy is not None] for lacks in families.values()]
+    energies = [[item.energy for item in lacks] for lacks in families.values()]
     deviations = [energy - np.mean(family) for family in energies for energy in family]
     return float(np.mean(np.abs(deviations)))
 
@@ -86,8 +88,9 @@ def main() -> None:
         print("| family | frames | plain | with pairs fitted to the others |\n|---|---|---|---|")
         for family, (plain, corrected) in sorted(rows.items()):
             print(f"| {family} | {len(plain)} | {force_mae(plain):.0f} | {force_mae(corrected):.0f} |")
-        print(f"| all | {len(before)} | {force_mae(before):.0f} | {force_mae(after):.0f} |")
-        energies = energy_mae(by_family(before)), energy_mae(by_family(after))
+        plain, corrected = ([item for item in items if not item.core_only] for items in (before, after))
+        print(f"| all pieces | {len(plain)} | {force_mae(plain):.0f} | {force_mae(corrected):.0f} |")
+        energies = energy_mae(by_family(plain)), energy_mae(by_family(corrected))
         print(f"\nenergies within a family: MAE {energies[0]:.2f} eV, with pairs {energies[1]:.2f} eV")
     fit_pairs(before, BASIS, WEIGHTS).save(directory / f"{NAME}.npz")
 

@@ -343,7 +343,9 @@ def _show_routes(cluster: Cluster, level: PySCF, as_json: bool) -> None:
 
     level.require(cluster)
     limit = memory_limit()
-    ways = [(each.text, way) for each in (level, *alternatives(level)) for way in routes(cluster, each)]
+    ways = [
+        (each.text, way) for each in (level, *alternatives(cluster, level)) for way in routes(cluster, each)
+    ]
     if as_json:
         show_json(
             [{"level": text, **way.model_dump(), "fits": way.memory_gib <= limit} for text, way in ways]

@@ -28,8 +28,8 @@ SECONDS_PER_PAIR = 3.4e-4
 SECONDS_PER_REPEATED_TRIPLE = 2.4e-7
 """Measured: additional seconds per basis function squared and fitting function of `REPEATED`."""
 
-SECONDS_PER_GTH_FUNCTION = 0.23
-"""Measured: seconds per basis function of one energy and gradient on multigrids, close to linear."""
+SECONDS_PER_GTH_PAIR = 4.8e-4
+"""Measured: seconds per squared basis function of one energy and gradient on multigrids (41 to 195 atoms)."""
 
 HYBRID_FACTOR, DISK_FACTOR, SEMINUMERICAL_FACTOR = 4.0, 2.0, 6.0
 """Exact exchange against a pure functional, disk against memory, exchange on a grid against none."""
@@ -38,8 +38,8 @@ PROGRAM_GIB = 0.7
 MATRICES = 30
 """Memory of the programs / GiB; number of matrices of the size of the density that live together (DIIS)."""
 
-MULTIGRID_GIB_PER_FUNCTION = 3.4e-3
-"""Measured: GiB per basis function of a multigrid calculation."""
+MULTIGRID_GIB, MULTIGRID_GIB_PER_FUNCTION = 1.2, 1.1e-3
+"""Measured: GiB of a multigrid calculation, and more of them per basis function."""
 
 
 @cache
@@ -78,7 +78,8 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
     pure = SECONDS_PER_PAIR * n**2
     repeated = SECONDS_PER_REPEATED_TRIPLE * auxiliary * n**2
     if level.is_periodic:
-        found = [(MULTIGRID, matrices + MULTIGRID_GIB_PER_FUNCTION * n, 0.0, SECONDS_PER_GTH_FUNCTION * n)]
+        grids = MULTIGRID_GIB + MULTIGRID_GIB_PER_FUNCTION * n
+        found = [(MULTIGRID, matrices + grids, 0.0, SECONDS_PER_GTH_PAIR * n**2)]
     elif level.exchange == "seminumerical":
         found = [(SEMINUMERICAL, matrices, 0.0, SEMINUMERICAL_FACTOR * pure + repeated)]
     elif level.is_hybrid:
@@ -123,7 +124,9 @@ def require_memory(cluster: Cluster, level: PySCF) -> Estimate:
     chosen = estimate(cluster, level)
     if chosen.memory_gib <= limit:
         return chosen
-    others = [other.text for other in alternatives(level) if estimate(cluster, other).memory_gib <= limit]
+    others = [
+        other.text for other in alternatives(cluster, level) if estimate(cluster, other).memory_gib <= limit
+    ]
     short = shortened(cluster, level)
     if short is not None:
         others.append(f"ligands cut to formates ({short} instead of {chosen.n_basis} basis functions)")
@@ -134,7 +137,7 @@ def require_memory(cluster: Cluster, level: PySCF) -> Estimate:
     )
 
 
-def alternatives(level: PySCF) -> list[PySCF]:
+def alternatives(cluster: Cluster, level: PySCF) -> list[PySCF]:
     """Return other levels that are cheaper for a large cluster, each a level of theory of its own."""
     found = []
     if level.is_hybrid and level.exchange == "fitted":
@@ -143,7 +146,8 @@ def alternatives(level: PySCF) -> list[PySCF]:
         found.append(level.model_copy(update={"basis": "def2-svp"}))
     if level.xc == "pbe":
         smaller = [basis for basis in ("gth-dzvp-molopt-sr", "gth-szv-molopt-sr") if basis != level.basis]
-        found += [level.model_copy(update={"basis": basis}) for basis in smaller]
+        cutoff = level.cutoff_for(cluster)
+        found += [level.model_copy(update={"basis": basis, "ke_cutoff": cutoff}) for basis in smaller]
     return found
 
 

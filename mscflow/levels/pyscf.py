@@ -168,7 +168,7 @@ class PySCF(Level):
                 f"{self.text}: GTH-PBE pseudopotentials and the multigrid need xc 'pbe', not {self.xc!r}; "
                 f"for {self.xc} use {self.xc}/def2-svp"
             )
-        needed = max((SEMICORE_CUTOFF.get(symbol, 0.0) for symbol in cluster.composition), default=0.0)
+        needed = self.cutoff_for(cluster)
         if self.is_periodic and self.ke_cutoff < needed:
             hard = sorted(set(SEMICORE_CUTOFF) & set(cluster.composition))
             raise InputError(
@@ -187,6 +187,10 @@ class PySCF(Level):
                 "uniform background; compare it with boxes of the same size only"
             ]
         return []
+
+    def cutoff_for(self, cluster: Cluster) -> float:
+        """Return the larger of the multigrid's cutoff / Eh and that which the elements of a cluster need."""
+        return max(self.ke_cutoff, *(SEMICORE_CUTOFF.get(symbol, 0.0) for symbol in cluster.composition))
 
     def calculator(self, cluster: Cluster) -> Calculator:
         """Return an ASE calculator; each geometry starts from the density of the one before."""

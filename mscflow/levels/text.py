@@ -17,13 +17,9 @@ from mscflow.levels.xtb import XTB
 
 AnyLevel: TypeAlias = Annotated[MACE | XTB | CorrectedXTB | PySCF, Field(discriminator="kind")]
 
-XTB_LEVELS: dict[str, Level] = {
-    level.text: level
-    for method in ("GFN1-xTB", "GFN2-xTB")
-    for level in (XTB(method=method), CorrectedXTB(method=method))  # type: ignore[arg-type]
-}
+XTB_METHODS = {"gfn1-xtb": "GFN1-xTB", "gfn2-xtb": "GFN2-xTB"}
 EXAMPLES = (
-    "mace:msc-small", *XTB_LEVELS, "pbe-d3bj/def2-svp", "pbe-d3bj/gth-dzvp-molopt-sr",
+    "mace:msc-small", *XTB_METHODS, CorrectedXTB().text, "pbe-d3bj/def2-svp", "pbe-d3bj/gth-dzvp-molopt-sr",
 )  # fmt: skip
 """One text of each kind, suggested where none is known."""
 
@@ -35,8 +31,7 @@ def parse_level(text: str | Level) -> Level:
     ----------
     text
         ``mace:MODEL`` (a name of ``mscflow models`` or a path; ``mace:MODEL@HEAD`` where a model has
-        several output heads), ``gfn1-xtb``, ``gfn2-xtb``, ``gfn1-xtb+pairs``,
-        ``gfn2-xtb+pairs``, or ``XC[-D]/BASIS`` such as
+        several output heads), ``gfn1-xtb``, ``gfn2-xtb``, ``gfn2-xtb+pairs``, or ``XC[-D]/BASIS`` such as
         ``pbe-d3bj/def2-svp`` (density-fitted, all bases of `BASES`) and ``pbe-d3bj/gth-dzvp-molopt-sr``
         (multigrid), with settings in brackets: ``pbe-d3bj/def2-svp[solvent=toluene,grid=1]``.
 
@@ -57,8 +52,10 @@ def parse_level(text: str | Level) -> Level:
     if kind.lower() == "mace" and model:
         name, at, head = model.rpartition("@")
         return MACE(model=name, head=head) if at and name and not Path(model).is_file() else MACE(model=model)
-    if word.lower() in XTB_LEVELS:
-        return XTB_LEVELS[word.lower()]
+    if word.lower() in XTB_METHODS:
+        return XTB(method=XTB_METHODS[word.lower()])  # type: ignore[arg-type]
+    if word.lower() == CorrectedXTB().text:
+        return CorrectedXTB()
     method, slash, rest = word.lower().partition("/")
     basis, bracket, settings = rest.partition("[")
     if not slash:

@@ -168,6 +168,7 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "device": "cpu",
         "error_table": "PerAtomMAE",
         "swa_lr": network.stage_two_lr,
+        "swa_energy_weight": network.stage_two_energy_weight,
         "plot": False,
         **_weights(network),
     }

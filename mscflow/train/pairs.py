@@ -6,6 +6,7 @@ cancels in every balanced reaction), and penalties on curvature and size that de
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,18 +30,20 @@ class Lack:
     frame
         Elements and positions; ``info["config_type"]`` is the family.
     energy, forces
-        Better minus cheap level / eV and eV/Å; an energy of None is not fitted.
+        Better minus cheap level / eV and eV/Å.
     size
         Largest force component of the better level / eV/Å.
-    counted
-        Atoms whose forces are fitted, shape (n_atoms,); all by default.
+    core_only
+        Whether only forces on heavy atoms count, and energies only relative to those of the same family:
+        for labels of another basis, whose energies have another zero and whose forces on light atoms differ
+        by tenths of an eV/Å.
     """
 
     frame: Atoms
-    energy: float | None
+    energy: float
     forces: np.ndarray
     size: float
-    counted: np.ndarray | None = None
+    core_only: bool = False
 
     @property
     def family(self) -> str:
@@ -48,9 +51,9 @@ class Lack:
         return str(self.frame.info["config_type"])
 
     @property
-    def counted_forces(self) -> np.ndarray:
-        """Forces that are fitted / eV/Å, shape (n_counted, 3)."""
-        return self.forces if self.counted is None else self.forces[self.counted]
+    def counted(self) -> np.ndarray:
+        """Which atoms' forces are fitted, shape (n_atoms,)."""
+        return self.frame.numbers >= (LIGHTEST_OF_CORES if self.core_only else 1)
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,22 @@ class Weights:
         Weight of an energy / eV⁻¹ against that of a force component / (eV/Å)⁻¹.
     curvature, value
         Weights of the mean square curvature / (eV/Å²)⁻¹ and value / eV⁻¹ of each function.
+    core
+        Factor on all weights of frames of which only the core counts.
     """
 
     energy: float
     curvature: float
     value: float
+    core: float = 1.0
 
 
 BASIS = SplineBasis(first=0.8, last=5.0, size=21)
-WEIGHTS = Weights(energy=1.0, curvature=0.3, value=0.1)
+WEIGHTS = Weights(energy=1.0, curvature=0.3, value=0.1, core=2.0)
 """What the potentials of `mscflow.levels.corrected` were fitted with: best on families left out."""
 
 
-def lack(frame: Atoms, cheap: Calculator) -> Lack:
+def lack(frame: Atoms, cheap: Calculator, core_only: bool = False) -> Lack:
     """Return what a calculator lacks against the labels of a frame."""
     forces = frame.arrays["REF_forces"]
     return Lack(
@@ -83,17 +89,8 @@ def lack(frame: Atoms, cheap: Calculator) -> Lack:
         energy=frame.info["REF_energy"] - cheap.get_potential_energy(frame),
         forces=forces - cheap.get_forces(frame),
         size=float(np.abs(forces).max()),
+        core_only=core_only,
     )
-
-
-def core_lack(frame: Atoms, cheap: Calculator) -> Lack:
-    """Return what a calculator lacks in the core of a frame of another basis: forces on its heavy atoms.
-
-    Pseudopotentials and another basis move light atoms by tenths of an eV/Å and cores by hundredths; of
-    energies nothing can be said.
-    """
-    found = lack(frame, cheap)
-    return replace(found, energy=None, counted=frame.numbers >= LIGHTEST_OF_CORES)
 
 
 def fit_pairs(lacks: Sequence[Lack], basis: SplineBasis, weights: Weights) -> PairPotential:
@@ -168,32 +165,41 @@ def _solved(
 def _equations(
     lacks: Sequence[Lack], basis: SplineBasis, weights: Weights, elements: tuple[int, ...]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield rows and right-hand sides of one frame after the other: its forces, then its energy."""
-    count = n_pairs(elements)
+    """Yield rows and right-hand sides: of the forces of one frame after the other, and of the energies."""
+    relative = defaultdict(list)
     for item in lacks:
-        numbers, n_atoms = item.frame.numbers, len(item.frame)
-        i, j, distances, units = neighbours(item.frame.positions, basis.last)
-        kind = pair_index(numbers, elements)[i, j]
-        values, slopes = basis(distances)
-        force = np.zeros((count, n_atoms, 3, basis.size))
-        push = -units[:, :, None] * slopes[:, None]
-        np.add.at(force, (kind, j), push)
-        np.add.at(force, (kind, i), -push)
-        energy = np.zeros((count, basis.size))
-        np.add.at(energy, kind, values)
-        counts = [np.count_nonzero(numbers == number) for number in elements]
-        rows = np.zeros((3 * n_atoms + 1, count * basis.size + len(elements)))
-        rows[:-1, : energy.size] = force.transpose(1, 2, 0, 3).reshape(3 * n_atoms, -1)
-        rows[-1] = weights.energy * np.concatenate([energy.ravel(), counts])
-        target = np.append(item.forces.ravel(), weights.energy * (item.energy or 0.0))
-        counted = np.ones(n_atoms, dtype=bool) if item.counted is None else item.counted
-        used = np.append(np.repeat(counted, 3), item.energy is not None)
-        trust = 1.0 / (1.0 + item.size / 5.0)
-        yield trust * rows[used], trust * target[used]
+        forces, energy = _rows(item, basis, elements)
+        trust = (weights.core if item.core_only else 1.0) / (1.0 + item.size / 5.0)
+        counted = np.repeat(item.counted, 3)
+        yield trust * forces[counted], trust * item.forces.ravel()[counted]
+        weight = trust * weights.energy
+        if item.core_only:
+            relative[item.family].append((weight, energy, item.energy))
+        else:
+            yield weight * energy[None], np.array([weight * item.energy])
+    for family in relative.values():
+        scale, rows, targets = (np.array(part) for part in zip(*family, strict=True))
+        yield scale[:, None] * (rows - rows.mean(axis=0)), scale * (targets - targets.mean())
+
+
+def _rows(item: Lack, basis: SplineBasis, elements: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each unknown gives to the forces, shape (3 n_atoms, n), and to the energy, shape (n,)."""
+    count, n_atoms = n_pairs(elements), len(item.frame)
+    i, j, distances, units = neighbours(item.frame.positions, basis.last)
+    kind = pair_index(item.frame.numbers, elements)[i, j]
+    values, slopes = basis(distances)
+    force = np.zeros((count, n_atoms, 3, basis.size))
+    push = -units[:, :, None] * slopes[:, None]
+    np.add.at(force, (kind, j), push)
+    np.add.at(force, (kind, i), -push)
+    energy = np.zeros((count, basis.size))
+    np.add.at(energy, kind, values)
+    forces = force.transpose(1, 2, 0, 3).reshape(3 * n_atoms, -1)
+    constants = [np.count_nonzero(item.frame.numbers == number) for number in elements]
+    return np.pad(forces, ((0, 0), (0, len(elements)))), np.concatenate([energy.ravel(), constants])
 
 
 def remaining(item: Lack, potential: PairPotential) -> Lack:
     """Return what is lacking after the correction."""
     energy, forces = potential.energy_and_forces(item.frame.numbers, item.frame.positions)
-    left = None if item.energy is None else item.energy - energy
-    return replace(item, energy=left, forces=item.forces - forces)
+    return replace(item, energy=item.energy - energy, forces=item.forces - forces)

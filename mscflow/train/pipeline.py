@@ -9,9 +9,9 @@ from mscflow.levels import MACE, parse_level
 from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import ModelRecord, file_checksum
 from mscflow.train.card import card, record, write_record
-from mscflow.train.explore import explore
+from mscflow.train.explore import explore, explored
 from mscflow.train.fit import Split, fit, foundation_file, split
-from mscflow.train.labels import label
+from mscflow.train.labels import label, label_file, labelled_by
 from mscflow.train.offsets import shifted
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
@@ -67,6 +67,8 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
             f"{recipe.name}: nothing is kept for testing: mark a family 'held_out: true', or give one of a "
             "family's trajectories its own arrangement of ligands (shells: 5 or more)"
         )
+    if recipe.exploration.rounds:
+        explored(recipe, n_round=1)  # raises where there is nothing to explore
     frames, fitted = _fitted(recipe, directory, n_workers)
     model = directory / f"{recipe.name}.model"
     first = starts(recipe)[0].cluster
@@ -87,15 +89,25 @@ def _trusted(model: Path) -> MACE:
 def _fitted(recipe: Recipe, directory: Path, n_workers: int) -> tuple[Split, Path]:
     """Return all labelled frames and the model of the last round."""
     labels = directory / "labels"
+    _refuse_other_fit(recipe, labels, directory / "fit")
     label(recipe, labels, n_workers)
     frame_directories = [labels]
     fitted = fit(recipe, frame_directories, directory / "fit")
     for n_round in range(1, recipe.exploration.rounds + 1):
-        explored = directory / f"explore-{n_round}"
-        explore(recipe, fitted, explored, n_round, n_workers)
-        frame_directories.append(explored)
+        frame_directories.append(directory / f"explore-{n_round}")
+        explore(recipe, fitted, frame_directories[-1], n_round, n_workers)
         fitted = fit(recipe, frame_directories, directory / "fit", n_round)
     return split(recipe, frame_directories), fitted
+
+
+def _refuse_other_fit(recipe: Recipe, labels: Path, fitted: Path) -> None:
+    """Raise `InputError` where a fit is there whose labels are another teacher's."""
+    files = (label_file(labels, start) for start in starts(recipe))
+    if fitted.exists() and any(file.exists() and not labelled_by(recipe, file) for file in files):
+        raise InputError(
+            f"{fitted} was fitted to labels of another teacher than {recipe.teacher}: move it away, "
+            f"or name another --dir; the frames in {labels} are then labelled anew"
+        )
 
 
 def evaluate(recipe: Recipe, potential: MACE, frames: Split) -> Evaluation:

@@ -161,8 +161,8 @@ class Network(BaseModel):
     batch_size, lr, lr_decay, epochs, stage_two
         Optimisation; the learning rate decays by a factor an epoch; from epoch `stage_two` on
         energies weigh more.
-    stage_two_lr
-        Learning rate of that stage.
+    stage_two_lr, stage_two_energy_weight
+        Learning rate of that stage, and weight of energies per atom against 100 of forces.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -181,6 +181,7 @@ class Network(BaseModel):
     epochs: int = 60
     stage_two: int = 45
     stage_two_lr: float = 1e-3
+    stage_two_energy_weight: float = 1000.0
 
     @model_validator(mode="after")
     def _one_shape(self) -> Network:

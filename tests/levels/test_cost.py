@@ -54,6 +54,13 @@ def test_too_little_memory_is_refused_with_what_would_fit(monkeypatch):
         mean_field(ZINC, pure)
 
 
+def test_cheaper_levels_are_offered_as_the_elements_need_them():
+    offered = [other for other in cost.alternatives(ZINC, PySCF()) if other.is_periodic]
+    assert {other.ke_cutoff for other in offered} == {200.0}
+    for other in offered:
+        assert other.require(ZINC) == []
+
+
 def test_seminumerical_exchange_is_near_the_fitted_one():
     fitted = parse_level("pbe0/def2-svp[grid=1]")
     seminumerical = parse_level("pbe0/def2-svp[exchange=seminumerical,grid=1]")

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 
 from mscflow.levels.pair_potential import PairCalculator, PairPotential, SplineBasis
-from mscflow.train.pairs import Lack, Weights, fit_pairs, left_out
+from mscflow.train.pairs import Lack, Weights, fit_pairs, left_out, remaining
 
 BASIS = SplineBasis(first=1.0, last=4.0, size=12)
 ELEMENTS = (8, 15, 49)
@@ -81,3 +81,21 @@ def test_a_fit_finds_the_potential_that_made_the_data():
     distances = np.linspace(1.3, 3.5, 20)
     found, expected = (BASIS(distances)[0] @ p.coefficients[p.pairs.index((8, 49))] for p in (fitted, truth))
     np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_of_cores_in_another_basis_neither_light_atoms_nor_the_zero_of_the_energy_count():
+    truth = some_potential(3)
+    lacks = []
+    for seed in range(40):
+        frame = some_atoms(seed)
+        frame.info["config_type"] = "core"
+        energy, forces = truth.energy_and_forces(frame.numbers, frame.positions)
+        light = frame.numbers < 15
+        forces[light] += 1.0
+        lacks.append(Lack(frame, energy - 1000.0, forces, size=seed % 3, core_only=True))
+        assert not lacks[-1].counted[light].any()
+    fitted = fit_pairs(lacks, BASIS, Weights(energy=1.0, curvature=1e-5, value=1e-5))
+    left = [remaining(item, fitted) for item in lacks]
+    assert max(np.abs(item.forces[item.counted]).max() for item in left) < 0.02
+    energies = np.array([item.energy for item in left])
+    assert np.ptp(energies) < 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -74,6 +75,13 @@ def test_frames_of_another_teacher_are_labelled_anew_where_they_are(tmp_path):
     atoms = after[-1].copy()
     atoms.calc = XTB(method="GFN1-xTB").calculator(starts(first)[0].cluster)
     np.testing.assert_allclose(atoms.get_forces(), after[-1].arrays["REF_forces"], atol=5e-4)
+
+
+def test_a_fit_to_labels_of_another_teacher_is_refused(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "run")
+    recipe = RECIPE.model_copy(update={"teacher": "gfn1-xtb"})
+    with pytest.raises(InputError, match="another teacher than gfn1-xtb: move it away"):
+        train(recipe, tmp_path / "run")
 
 
 def test_a_cheap_level_may_move_what_a_dear_one_labels():
