@@ -127,9 +127,7 @@ class Campaign(Section):
         exchange = (
             ExchangeMaker(
                 ions=self.exchange.ions,
-                sites=self.exchange.sites,
-                n=self.exchange.n,
-                limit=self.exchange.limit,
+                **self.exchange.model_dump(include={"sites", "symmetry", "search", "n", "limit"}),
                 **at(self.exchange),
             )
             if self.exchange

@@ -169,6 +169,12 @@ class ExchangeSection(EnergySection):
         Incoming cations.
     sites
         ``surface``, ``core``, ``all`` or atom indices.
+    symmetry
+        ``core`` computes those placements once that a symmetry of the core maps onto each other, whatever the
+        ligands; ``cluster`` asks for one of the whole cluster.
+    search
+        Which ligands leave with a single ion of lower charge: ``all``, each choice among those of the site,
+        or ``nearest``.
     n, limit
         Largest number of ions exchanged at a time; placements of each number above one computed at most.
     shells
@@ -177,6 +183,8 @@ class ExchangeSection(EnergySection):
 
     ions: tuple[IonText, ...] = Field(min_length=1)
     sites: Sites = "surface"
+    symmetry: Literal["cluster", "core"] = "cluster"
+    search: Literal["all", "nearest"] = "all"
     n: int = Field(default=1, ge=1)
     limit: int = Field(default=20, ge=1)
     shells: int = Field(default=1, ge=1)

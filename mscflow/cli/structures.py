@@ -286,6 +286,12 @@ def exchange(
     file: File,
     ion: Annotated[list[str], typer.Option("--ion", help="Incoming cation, e.g. Cd2+; may be repeated.")],
     sites: Annotated[str, typer.Option(help="surface, core or all.")] = "surface",
+    symmetry: Annotated[
+        str, typer.Option(help="Once for sites that are alike by symmetry of the cluster, or of its core.")
+    ] = "cluster",
+    search: Annotated[
+        str, typer.Option(help="Leaving ligands tried: all of a site, or the nearest.")
+    ] = "all",
     level: Annotated[str, typer.Option(help="Level of theory of every species.")] = "mace:msc-small",
     fmax: Annotated[float, typer.Option(help="Largest force at the end / eV/Å.")] = 0.02,
     temperature: Annotated[
@@ -307,7 +313,11 @@ def exchange(
 
     theory = _level(level, trust)
     reactant = relax_cluster(_read(file, charge, multiplicity), theory, fmax)
-    reactions = [r for name in ion for r in exchange_reactions(reactant.cluster, name, sites)]  # type: ignore[arg-type]
+    reactions = [
+        reaction
+        for name in ion
+        for reaction in exchange_reactions(reactant.cluster, name, sites, symmetry, search)  # type: ignore[arg-type]
+    ]
     species = distinct_species(reactions)
     results: dict[str, Relaxation] = {reactant.cluster.hash: reactant}
     vibrations: dict[str, Vibrations] = {}

@@ -14,7 +14,7 @@ from mscflow.errors import InputError
 from mscflow.jobs.calculations import RelaxMaker, VibrateMaker, named
 from mscflow.levels import Level, parse_level
 from mscflow.reactions.energies import ReactionEnergies, collect, merged_energies
-from mscflow.reactions.exchange import Sites, exchange, exchanges, n_exchanges
+from mscflow.reactions.exchange import Search, Sites, Symmetry, exchange, exchanges, n_exchanges
 from mscflow.reactions.reaction import Reaction, distinct_species
 from mscflow.reactions.reactivity import reactions_of
 from mscflow.tasks.relax import Relaxation
@@ -75,6 +75,12 @@ class ExchangeMaker(EnergyMaker):
         Incoming cations, e.g. ``("Zn2+", "Ga3+")``.
     sites
         ``"surface"``, ``"core"``, ``"all"`` or atom indices.
+    symmetry
+        Placements that a symmetry of the ``"cluster"``, or of its ``"core"`` alone, maps onto each other are
+        computed once.
+    search
+        Which ligands leave with a single ion of lower charge: ``"all"``, each choice among those of the site,
+        or ``"nearest"``; with several ions always the nearest.
     n
         Largest number of ions exchanged at a time.
     limit
@@ -86,6 +92,8 @@ class ExchangeMaker(EnergyMaker):
     name: str = "exchange"
     ions: Sequence[str] = ("Zn2+",)
     sites: Sites = "surface"
+    symmetry: Symmetry = "cluster"
+    search: Search = "all"
     n: int = 1
     limit: int = 20
 
@@ -130,11 +138,11 @@ class ExchangeMaker(EnergyMaker):
 
     def _reactions(self, cluster: Cluster, ion: str) -> tuple[list[Reaction], list[str]]:
         """Return the reactions of one ion, and what was left out."""
-        reactions = list(exchange(cluster, ion, self.sites))
+        reactions = exchange(cluster, ion, self.sites, self.symmetry, self.search)
         left_out = []
         for n in range(2, self.n + 1):
-            reactions += islice(exchanges(cluster, ion, n, self.sites), self.limit)
-            count = n_exchanges(cluster, ion, n, self.sites)
+            reactions += islice(exchanges(cluster, ion, n, self.sites, self.symmetry), self.limit)
+            count = n_exchanges(cluster, ion, n, self.sites, self.symmetry)
             if count > self.limit:
                 left_out.append(f"{n} {ion}: {self.limit} of {count} placements were computed")
         return reactions, left_out

@@ -10,14 +10,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
-from typing import Literal
+from typing import Literal, get_args
 
 import networkx as nx
 
 from mscflow.builder.edit import ligand_name
 from mscflow.builder.ligands import LIGANDS
 from mscflow.builder.precursors import precursor
-from mscflow.chemistry import METALS, Ion, parse_ion, usual_ion
+from mscflow.chemistry import METALS, Ion, parse_ion, suggest, usual_ion
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.placements import Permutation, alike, count_placements, placements, symmetries
@@ -29,41 +29,15 @@ Search = Literal["nearest", "all"]
 Symmetry = Literal["cluster", "core"]
 
 
-def exchange(cluster: Cluster, ion: str | Ion, sites: Sites = "surface") -> list[Reaction]:
-    """Return every symmetry-distinct exchange of one cation for `ion`.
-
-    Two placements are the same when the bond graphs of the cluster with the site and the leaving ligands
-    marked are isomorphic.
-
-    Parameters
-    ----------
-    cluster
-        The reactant; the products start from its geometry.
-    ion
-        The incoming cation, e.g. ``"Zn2+"``; its charge must not exceed that of the cation replaced.
-    sites
-        ``"surface"`` (cations with ligands), ``"core"``, ``"all"``, or atom indices.
-
-    Returns
-    -------
-    list of Reaction
-        In order of site; empty if no site is of another element.
-
-    Raises
-    ------
-    InputError
-        If a site is not a metal, the charge of the ion is too high, or the leaving ligand has no known
-        molecular reference.
-    """
-    ion = parse_ion(ion) if isinstance(ion, str) else ion
-    graph = topology(cluster)
-    candidates = [
-        (site, leaving)
-        for site in chosen_sites(graph, sites)
-        if cluster.symbols[site] != ion.element
-        for leaving in _leaving(graph, site, ion)
-    ]
-    return [_reaction(graph, ion, (site,), leaving) for site, leaving in _distinct(graph, candidates)]
+def exchange(
+    cluster: Cluster,
+    ion: str | Ion,
+    sites: Sites = "surface",
+    symmetry: Symmetry = "cluster",
+    search: Search = "all",
+) -> list[Reaction]:
+    """Return every symmetry-distinct exchange of one cation for `ion`, in order of site; see `exchanges`."""
+    return list(exchanges(cluster, ion, 1, sites, symmetry, search))
 
 
 def exchanges(
@@ -81,10 +55,14 @@ def exchanges(
 
     Parameters
     ----------
-    cluster, ion, sites
-        See `exchange`.
+    cluster
+        The reactant; the products start from its geometry.
+    ion
+        The incoming cation, e.g. ``"Zn2+"``; its charge must not exceed that of the cation replaced.
     n
         Number of cations.
+    sites
+        ``"surface"`` (cations with ligands), ``"core"``, ``"all"``, or atom indices.
     symmetry
         Whether a symmetry has to map the whole cluster onto itself or only its ``"core"``: the few placements
         that differ with any ligand shell.
@@ -92,11 +70,20 @@ def exchanges(
         Which ligands leave with each cation that is replaced by one of lower charge: ``"nearest"``, those
         that bind the fewest cations beside it; ``"all"``, every choice among its own.
 
+    Yields
+    ------
+    Reaction
+        None if no site is of another element.
+
     Raises
     ------
     InputError
-        See `exchange`; or if `n` is not positive.
+        If a site is not a metal, the charge of the ion is too high, `n` is not positive, or a leaving ligand
+        has no known molecular reference.
     """
+    for given, known in ((symmetry, get_args(Symmetry)), (search, get_args(Search))):
+        if given not in known:
+            raise InputError(f"unknown {given!r}: {suggest(given, known)}")
     ion = parse_ion(ion) if isinstance(ion, str) else ion
     graph, candidates = _candidates(cluster, ion, sites, n)
     group = _group(cluster, candidates, symmetry)
@@ -140,10 +127,10 @@ def _group(cluster: Cluster, candidates: Sequence[int], symmetry: Symmetry) -> l
 
 def _joint(graph: Topology, chosen: Sequence[int], ion: Ion, search: Search) -> Iterator[tuple[Ligand, ...]]:
     """Yield sets of ligands that may leave together, as many per site as keep the cluster neutral."""
-    per_site = [
-        sorted(_leaving(graph, site, ion), key=lambda ligands: sum(len(lig.metals) for lig in ligands))
-        for site in chosen
-    ]
+    per_site = [list(_leaving(graph, site, ion)) for site in chosen]
+    if search == "nearest":
+        for choices in per_site:
+            choices.sort(key=lambda ligands: sum(len(lig.metals) for lig in ligands))
     for choice in product(*per_site):
         leaving = tuple(ligand for ligands in choice for ligand in ligands)
         if len(set(leaving)) == len(leaving):
@@ -186,25 +173,6 @@ def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...
         farthest = sorted(distance.values())[:surplus][-1]
         near = [ligand for ligand in anionic if distance[ligand] <= farthest]
     return combinations(near, surplus)
-
-
-def _distinct(
-    graph: Topology, candidates: list[tuple[int, tuple[Ligand, ...]]]
-) -> list[tuple[int, tuple[Ligand, ...]]]:
-    """Keep one of each set of placements that a symmetry of the bond graph maps onto each other."""
-    seen: dict[str, list[nx.Graph]] = {}
-    distinct = []
-    for site, leaving in candidates:
-        marked = graph.graph.copy()
-        gone = {atom for ligand in leaving for atom in ligand.atoms}
-        for node, data in marked.nodes(data=True):
-            data["mark"] = f"{data['symbol']}{'*' if node == site else ''}{'-' if node in gone else ''}"
-        key = nx.weisfeiler_lehman_graph_hash(marked, node_attr="mark", iterations=8)
-        match = nx.algorithms.isomorphism.categorical_node_match("mark", None)
-        if not any(nx.is_isomorphic(marked, other, node_match=match) for other in seen.get(key, [])):
-            seen.setdefault(key, []).append(marked)
-            distinct.append((site, leaving))
-    return distinct
 
 
 def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> Reaction:

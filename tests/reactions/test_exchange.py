@@ -101,3 +101,17 @@ def test_energy_is_products_minus_reactants():
     with pytest.raises(InputError, match="no energy for b"):
         reaction.energy({a.hash: 1.0})
     assert Reaction.from_dict(reaction.as_dict()).equation == reaction.equation
+
+
+def test_a_core_that_is_more_symmetric_than_its_shell_has_fewer_sites():
+    cluster = build("In26P13", "formate")
+    with_shell, of_core = (exchange(cluster, "Ga3+", "all", symmetry=of) for of in ("cluster", "core"))
+    assert len(with_shell) == 26
+    assert len(of_core) == 4
+    nearest = exchange(cluster, "Cd2+", "all", "core", "nearest")
+    assert [reaction.site for reaction in nearest] == [reaction.site for reaction in of_core]
+
+
+def test_what_it_cannot_know_is_refused_in_one_line():
+    with pytest.raises(InputError, match="unknown 'shell': known: cluster, core"):
+        exchange(build("In4P"), "Ga3+", symmetry="shell")
