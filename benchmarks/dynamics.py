@@ -12,7 +12,6 @@ the share of the forces that is no gradient.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
@@ -25,7 +24,6 @@ from mscflow import build, relax
 from mscflow.analysis.trajectories import averaged_separations
 from mscflow.cluster import Cluster
 from mscflow.levels import MACE
-from mscflow.levels.registry import file_checksum, find_model
 from mscflow.optimize.surface import Surface
 from mscflow.topology import Role, topology
 
@@ -76,9 +74,7 @@ def main() -> None:
     parser.add_argument("--model", default="msc-small")
     parser.add_argument("--ps", type=int, default=20)
     arguments = parser.parse_args()
-    known = find_model(arguments.model) is not None and not Path(arguments.model).is_file()
-    trusted = None if known else file_checksum(Path(arguments.model))
-    level = MACE(model=arguments.model, trusted_sha256=trusted, dtype="float32")
+    level = MACE(model=arguments.model, dtype="float32").trusting()
     relaxed = relax(build(arguments.cluster, "formate"), level, fmax=0.05).cluster
     bonds = core_bonds(relaxed)
     at_rest = lengths(relaxed.positions, bonds)

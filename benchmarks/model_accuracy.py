@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from mscflow.levels import MACE
-from mscflow.levels.registry import file_checksum
 from mscflow.train.card import card, record
 from mscflow.train.fit import split
 from mscflow.train.pipeline import evaluate, load_recipe
@@ -22,7 +21,7 @@ def main() -> None:
     recipe = load_recipe(Path(sys.argv[1]))
     directory = Path(sys.argv[2])
     model = Path(sys.argv[3]) if len(sys.argv) > 3 else directory / f"{recipe.name}.model"
-    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
+    potential = MACE(model=str(model)).trusting()
     rounds = (directory / f"explore-{n}" for n in range(1, recipe.exploration.rounds + 1))
     frames = split(recipe, [directory / "labels", *rounds])
     found = evaluate(recipe, potential, frames)

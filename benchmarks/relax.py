@@ -33,7 +33,7 @@ from ase.optimize import BFGS, FIRE, LBFGS
 from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.levels import MACE
-from mscflow.levels.registry import file_checksum, find_model, require_known_file
+from mscflow.levels.registry import require_known_file
 from mscflow.tasks.relax import relax
 
 FMAX = 0.02
@@ -125,9 +125,7 @@ def main() -> None:
     parser.add_argument("--peers", default="LBFGS,BFGS,FIRE,atomate2,quacc")
     parser.add_argument("--quacc", help="Python of an environment with quacc and mace-torch")
     arguments = parser.parse_args()
-    known = find_model(arguments.model) is not None and not Path(arguments.model).is_file()
-    trusted = None if known else file_checksum(Path(arguments.model))
-    level = MACE(model=arguments.model, trusted_sha256=trusted)
+    level = MACE(model=arguments.model).trusting()
     peers: dict[str, Callable[[Cluster, MACE], Row]] = {
         "LBFGS": ase(LBFGS), "BFGS": ase(BFGS), "FIRE": ase(FIRE), "atomate2": atomate2,
     }  # fmt: skip

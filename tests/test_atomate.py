@@ -13,7 +13,6 @@ from mscflow.errors import InputError
 from mscflow.flows import CampaignMaker
 from mscflow.jobs import ExchangeMaker, RelaxMaker
 from mscflow.levels import MACE, XTB, parse_level
-from mscflow.levels.registry import file_checksum
 from mscflow.tasks.relax import Relaxation, relax
 
 
@@ -35,7 +34,7 @@ def energy(cluster, level):
 @pytest.fixture(scope="module")
 def charged(tmp_path_factory):
     path = save_network(tmp_path_factory.mktemp("net") / "q.model", ("total_charge", "total_spin"))
-    return MACE(model=str(path), trusted_sha256=file_checksum(path))
+    return MACE(model=str(path)).trusting()
 
 
 @pytest.mark.parametrize("level", ["mace:msc-small", "gfn2-xtb"])

@@ -403,14 +403,9 @@ def _fixed(text: str | None) -> str | list[int] | None:
 
 def _level(text: str, trust: bool) -> Level:
     from mscflow.levels import MACE, parse_level
-    from mscflow.levels.registry import file_checksum, find_model
 
     level = parse_level(text)
-    if trust and isinstance(level, MACE):
-        model = find_model(level.model)
-        if model.sha256 is None and model.present:
-            return level.model_copy(update={"trusted_sha256": file_checksum(model.path)})
-    return level
+    return level.trusting() if trust and isinstance(level, MACE) else level
 
 
 def _report(result: Any, output: Path | None, as_json: bool) -> None:

@@ -17,7 +17,6 @@ from ase.calculators.calculator import Calculator
 
 from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
-from mscflow.levels.registry import file_checksum
 from mscflow.train.labels import NO_ANSWER, labelled, parallel, reacted
 from mscflow.train.recipe import Exploration, Recipe
 from mscflow.train.starts import Start, starts
@@ -72,7 +71,7 @@ def explored(recipe: Recipe, n_round: int) -> list[Start]:
 
 
 def _explore_one(recipe: Recipe, start: Start, model: Path, _directory: Path) -> list[Atoms]:
-    potential = MACE(model=str(model), trusted_sha256=file_checksum(model), dtype="float32")
+    potential = MACE(model=str(model), dtype="float32").trusting()
     teacher = parse_level(recipe.teacher).calculator(start.cluster)
     calculator = potential.calculator(start.cluster)
     return [

@@ -79,7 +79,8 @@ def test_frames_of_another_teacher_are_labelled_anew_where_they_are(tmp_path):
 
 def test_a_fit_to_labels_of_another_teacher_is_refused(trained, tmp_path):
     shutil.copytree(trained[0], tmp_path / "run")
-    recipe = RECIPE.model_copy(update={"teacher": "gfn1-xtb"})
+    systems = (*RECIPE.systems, System(cluster="CdL2", trajectories=1, held_out=True))
+    recipe = RECIPE.model_copy(update={"teacher": "gfn1-xtb", "systems": systems})
     with pytest.raises(InputError, match="another teacher than gfn1-xtb: move it away"):
         train(recipe, tmp_path / "run")
 
@@ -114,7 +115,7 @@ def test_a_mover_that_falls_into_a_hole_leaves_the_frames_before_it():
 
 def test_the_model_has_learned_something(trained):
     place, model = trained
-    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
+    potential = MACE(model=str(model)).trusting()
     frames = split(RECIPE, [place / "labels"])
     errors = frame_errors(frames.valid, potential.calculator(build("ZnL2")))["all"]
     assert errors.force_mae < errors.force_mean
@@ -125,9 +126,9 @@ def test_energies_of_free_atoms_are_fitted_last(trained):
     frames = split(RECIPE, [place / "labels"])
     cluster = build("ZnL2")
     target = place / "shifted.model"
-    before = MACE(model=str(model), trusted_sha256=file_checksum(model)).calculator(cluster)
+    before = MACE(model=str(model)).trusting().calculator(cluster)
     shifted(model, target, frames.train, before)
-    after = MACE(model=str(target), trusted_sha256=file_checksum(target)).calculator(cluster)
+    after = MACE(model=str(target)).trusting().calculator(cluster)
     errors = [frame_errors(frames.train, calculator)["all"] for calculator in (before, after)]
     assert errors[1].energy_mae < errors[0].energy_mae
     assert errors[1].force_mae == pytest.approx(errors[0].force_mae, abs=1e-6)
@@ -135,7 +136,7 @@ def test_energies_of_free_atoms_are_fitted_last(trained):
 
 def test_what_the_model_never_saw_is_out_of_its_domain(trained):
     place, model = trained
-    potential = MACE(model=str(model), trusted_sha256=file_checksum(model))
+    potential = MACE(model=str(model)).trusting()
     cluster = build("ZnL2")
     frames = split(RECIPE, [place / "labels"])
     domain = training_domain(frames.train, potential.calculator(cluster))
@@ -216,7 +217,7 @@ def test_a_fit_starts_from_a_model(trained):
     forces = []
     for path in (model, tuned):
         atoms = build("ZnL2").to_ase()
-        atoms.calc = MACE(model=str(path), trusted_sha256=file_checksum(path)).calculator(build("ZnL2"))
+        atoms.calc = MACE(model=str(path)).trusting().calculator(build("ZnL2"))
         forces.append(atoms.get_forces())
     np.testing.assert_allclose(*forces, atol=1e-4)
 
