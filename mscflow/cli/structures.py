@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -287,10 +287,11 @@ def exchange(
     ion: Annotated[list[str], typer.Option("--ion", help="Incoming cation, e.g. Cd2+; may be repeated.")],
     sites: Annotated[str, typer.Option(help="surface, core or all.")] = "surface",
     symmetry: Annotated[
-        str, typer.Option(help="Once for sites that are alike by symmetry of the cluster, or of its core.")
+        Literal["cluster", "core"],
+        typer.Option(help="Once for sites that are alike by symmetry of the cluster, or of its core."),
     ] = "cluster",
     search: Annotated[
-        str, typer.Option(help="Leaving ligands tried: all of a site, or the nearest.")
+        Literal["all", "nearest"], typer.Option(help="Leaving ligands tried: all of a site, or the nearest.")
     ] = "all",
     level: Annotated[str, typer.Option(help="Level of theory of every species.")] = "mace:msc-small",
     fmax: Annotated[float, typer.Option(help="Largest force at the end / eV/Å.")] = 0.02,
