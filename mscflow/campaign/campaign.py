@@ -126,8 +126,7 @@ class Campaign(Section):
 
         exchange = (
             ExchangeMaker(
-                ions=self.exchange.ions,
-                **self.exchange.model_dump(include={"sites", "symmetry", "search", "n", "limit"}),
+                **self.exchange.model_dump(include={"ions", "sites", "symmetry", "search", "n", "limit"}),
                 **at(self.exchange),
             )
             if self.exchange

@@ -311,9 +311,10 @@ def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
     """Run one rung and leave its orbitals in `mf`; return the number of cycles."""
     keep, fades = mf.callback, rung == RUNGS[0]
     mf.callback = _Watch(mf, keep, fades)
-    mf.diis_damp = 0.3 if rung == RUNGS[1] else 0.0
+    held = 0.3 if rung == RUNGS[1] else 0.0
+    mf.diis_damp = held
     if not fades:
-        mf.level_shift = mf.diis_damp
+        mf.level_shift = held
     mf.conv_tol = conv_tol
     mf.max_cycle = MAX_CYCLE
     cycles = 0

@@ -73,7 +73,7 @@ def exchanges(
     Yields
     ------
     Reaction
-        None if no site is of another element.
+        Nothing is yielded if no site is of another element.
 
     Raises
     ------

@@ -207,8 +207,9 @@ def _one_thread() -> Iterator[None]:
 def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path) -> int:
     recipe, start = task[:2]
     frames = renewed(load(path), recipe, start) if path.exists() else make(*task)
+    mark = _mark(recipe)
     for frame in frames:
-        frame.info[TEACHER] = _mark(recipe)
+        frame.info[TEACHER] = mark
     partial = path.with_name(f".{path.name}.partial")
     write(partial, frames, format="extxyz")
     partial.rename(path)
@@ -230,7 +231,8 @@ def renewed(frames: list[Atoms], recipe: Recipe, start: Start) -> list[Atoms]:
 
 def labelled_by(recipe: Recipe, path: Path) -> bool:
     """Return whether a file is there and the recipe's teacher labelled its frames."""
-    return path.exists() and all(frame.info.get(TEACHER) == _mark(recipe) for frame in load(path))
+    mark = _mark(recipe)
+    return path.exists() and all(frame.info.get(TEACHER) == mark for frame in load(path))
 
 
 def _mark(recipe: Recipe) -> str:
