@@ -26,7 +26,8 @@ docs: $(STAMP)
 	@echo docs/_build/html/index.html
 
 train: $(STAMP)
-	$(BIN)/mscflow train inputs/train_msc_small.yaml --dir runs/train
+	test -d runs/train/labels || { mkdir -p runs/train && tar xf inputs/train_msc_small_2.labels.tar.xz -C runs/train; }
+	$(BIN)/mscflow train inputs/train_msc_small_2.yaml --dir runs/train
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \

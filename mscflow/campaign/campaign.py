@@ -81,15 +81,19 @@ class Campaign(Section):
 
     def _left_to_fallback(self) -> list[str]:
         """Return a warning for each ion that the relax level cannot represent."""
-        from mscflow.jobs.reactions import FALLBACK
-
+        if self.exchange is None:
+            return []
         level = parse_level((self.relax or RelaxSection()).level)
-        ions = self.exchange.ions if self.exchange else ()
-        return [
-            f"{reason}: all species of the exchange for {ion} are computed with {FALLBACK}"
-            for ion in ions
-            if (reason := level.refusal(precursor(ion)))
-        ]
+        fallback = parse_level(self.exchange.fallback)
+        warnings: list[str] = []
+        for ion in self.exchange.ions:
+            incoming = precursor(ion)
+            if reason := level.refusal(incoming):
+                warnings.append(
+                    f"{reason}: all species of the exchange for {ion} are computed with {fallback.text}"
+                )
+                warnings += fallback.require(incoming)
+        return warnings
 
     def flow(self, cluster: Cluster, base: Path = Path()) -> Flow:
         """Return the jobflow Flow of the campaign for its start structure; paths are relative to `base`."""
@@ -122,6 +126,7 @@ class Campaign(Section):
                 "refine_maker": refining,
                 "temperature": section.temperature,
                 "best": section.best,
+                "fallback": section.fallback,
             }
 
         exchange = (

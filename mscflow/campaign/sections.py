@@ -10,6 +10,7 @@ from mscflow.builder import CATALOGUE, ligand_template
 from mscflow.chemistry import parse_ion, suggest
 from mscflow.errors import InputError
 from mscflow.levels import PySCF, parse_level
+from mscflow.levels.text import FALLBACK
 from mscflow.tasks.excite import Method
 
 
@@ -153,11 +154,14 @@ class EnergySection(Section):
     best
         How many reactions of each kind and ion, the lowest at the relax level, go on to `level`; by default
         all.
+    fallback
+        Level of all species of a reaction of which one cannot be represented by the relax level.
     """
 
     level: DftText | None = None
     temperature: float | None = Field(default=None, gt=0)
     best: int | None = Field(default=None, ge=1)
+    fallback: LevelText = FALLBACK
 
 
 class ExchangeSection(EnergySection):

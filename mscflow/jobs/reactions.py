@@ -13,14 +13,12 @@ from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.jobs.calculations import RelaxMaker, VibrateMaker, named
 from mscflow.levels import Level, parse_level
+from mscflow.levels.text import FALLBACK
 from mscflow.reactions.energies import ReactionEnergies, collect, merged_energies
 from mscflow.reactions.exchange import Search, Sites, Symmetry, exchange, exchanges, n_exchanges
 from mscflow.reactions.reaction import Reaction, distinct_species
 from mscflow.reactions.reactivity import reactions_of
 from mscflow.tasks.relax import Relaxation
-
-FALLBACK = "gfn2-xtb"
-"""Covers every element of the field."""
 
 
 @dataclass

@@ -23,6 +23,9 @@ EXAMPLES = (
 )  # fmt: skip
 """One text of each kind, suggested where none is known."""
 
+FALLBACK = "gfn2-xtb"
+"""Covers every element of the field, where another level does not."""
+
 
 def parse_level(text: str | Level) -> Level:
     """Return the level written as text; a level is returned as it is.

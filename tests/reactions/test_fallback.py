@@ -43,3 +43,12 @@ def test_a_campaign_says_so_before_it_runs():
     (warning,) = campaign.require(campaign.cluster())
     assert "was not trained on Mn" in warning
     assert "all species of the exchange for Mn2+ are computed with gfn2-xtb" in warning
+
+
+def test_a_campaign_names_its_own_fallback_and_what_that_does_not_know():
+    campaign = parse_campaign(CAMPAIGN.replace("sites: [1]}", "sites: [1], fallback: gfn2-xtb+pairs}"))
+    said, about_fallback = campaign.require(campaign.cluster())
+    assert "all species of the exchange for Mn2+ are computed with gfn2-xtb+pairs" in said
+    assert "gfn2-xtb+pairs has no pair potentials for Mn" in about_fallback
+    exchange = campaign.flow(campaign.cluster()).jobs[-1]
+    assert exchange.maker.fallback == "gfn2-xtb+pairs"
