@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ase import Atoms
 from mscflow.levels.registry import ModelRecord, file_checksum, find_model
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Network, Recipe
-from mscflow.train.validate import Evaluation
+from mscflow.train.validate import Evaluation, WholeCluster
 
 
 def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> ModelRecord:
@@ -94,8 +95,7 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "| intact |",
         "|---|---|---|---|",
         *(
-            f"| {s.name} | {s.core_bond[0]:.3f}, {s.core_bond[1]:.3f} | {s.separation:.3f} "
-            f"| {'yes' if s.kept else 'no'} |"
+            f"| {s.name} | {s.core_bond[0]:.3f}, {s.core_bond[1]:.3f} | {s.separation:.3f} | {_yes(s.kept)} |"
             for s in found.structures
         ),
         "",
@@ -104,14 +104,14 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         f"| reaction | model / eV | {recipe.teacher} / eV | difference / eV | intact |",
         "|---|---|---|---|---|",
         *(
-            f"| {e.label} | {e.model:+.3f} | {e.teacher:+.3f} | {e.model - e.teacher:+.3f} "
-            f"| {'yes' if e.kept else 'no'} |"
+            f"| {e.label} | {e.model:+.3f} | {e.teacher:+.3f} | {e.model - e.teacher:+.3f} | {_yes(e.kept)} |"
             for e in found.exchanges
         ),
         "",
         "Not intact: a species lost a core bond or a ligand at one of the levels; the energies then belong "
         "to different reactions, their difference is no error of the fit alone and not part of the mean.",
         "",
+        *_clusters(recipe, found.clusters),
         "## Not for",
         "",
         "- Other elements, charged or open-shell species: it reads neither charge nor spin.",
@@ -122,6 +122,37 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "",
     ]
     return "\n".join(lines)
+
+
+def _clusters(recipe: Recipe, clusters: Sequence[WholeCluster]) -> list[str]:
+    if not clusters:
+        return []
+    trained = {system.cluster for system in recipe.systems if not system.held_out}
+    lines = [
+        "## Whole clusters with formate, ammonia and PH3, from the builder's geometry to 0.05 eV/Å",
+        "",
+        "| cluster | atoms | in training | core bonds kept | new | force calls | intact | atoms outside |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for cluster in clusters:
+        cells = [cluster.name, cluster.n_atoms, _yes(cluster.name in trained)]
+        if (end := cluster.relaxation) is None:
+            cells += ["", "", "", f"no: {cluster.failure}", ""]
+        else:
+            cells += [f"{end.n_kept} of {cluster.n_bonds}", end.n_new, end.n_force_calls, _yes(end.kept)]
+            cells.append(end.n_outside)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return [
+        *lines,
+        "",
+        "Whether these structures are right is another question: the teacher costs too much to ask it for "
+        "the larger ones. Atoms outside have surroundings that the training did not show.",
+        "",
+    ]
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
 
 
 def _shape(network: Network) -> str:

@@ -21,6 +21,7 @@ from mscflow.train.validate import (
     frame_errors,
     structure_errors,
     training_domain,
+    whole_clusters,
 )
 from mscflow.yaml_file import read_model
 
@@ -131,4 +132,5 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split) -> Evaluation:
         structures=tuple(errors for errors in structures if errors is not None),
         n_compared=len(compared),
         exchanges=tuple(exchange_errors(potential, teacher)),
+        clusters=tuple(whole_clusters(potential)),
     )

@@ -10,8 +10,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from mscflow.builder import build, precursor
+from mscflow.builder import CATALOGUE, build, precursor
+from mscflow.builder.ligands import ligand_template
 from mscflow.cluster import Cluster
+from mscflow.errors import CalculationError
 from mscflow.levels import Level
 from mscflow.levels.domain import Domain
 from mscflow.reactions.exchange import exchange
@@ -20,6 +22,9 @@ from mscflow.tasks.relax import Relaxation, relax
 from mscflow.topology import topology
 
 EXCHANGE_IONS = ("Zn2+", "Ga3+", "Cd2+")
+
+LARGEST_WHOLE = 450
+"""Clusters of more atoms are not relaxed for the card."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +121,8 @@ def structure_errors(
     reference = found.cluster
     relaxation = relax(reference, model, fmax=fmax)
     before, after = (c.positions for c in (reference, relaxation.cluster))
-    graph = topology(reference)
-    bonds = np.array([edge for edge in graph.graph.edges if set(edge) & set(graph.core_anions)])
-    metals = np.array(graph.metals)
+    bonds = np.array(sorted(sorted(bond) for bond in _core_bonds(reference)))
+    metals = np.array(cores.metals)
     pairs = np.array([(i, j) for i in metals for j in metals if i < j])
     bond_error = np.abs(_lengths(after, bonds) - _lengths(before, bonds))
     pair_error = np.abs(_lengths(after, pairs) - _lengths(before, pairs))
@@ -184,6 +188,94 @@ def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[Ex
 
 
 @dataclass(frozen=True)
+class WholeCluster:
+    """A cluster of the catalogue, relaxed with the model from the builder's geometry.
+
+    Parameters
+    ----------
+    name
+        Name in the catalogue.
+    n_atoms
+        Number of atoms.
+    n_bonds
+        Bonds of the core's anions as built.
+    relaxation
+        How it ended; None where it failed.
+    failure
+        Why, then.
+    """
+
+    name: str
+    n_atoms: int
+    n_bonds: int
+    relaxation: WholeRelaxation | None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class WholeRelaxation:
+    """The end of a relaxation of a whole cluster.
+
+    Parameters
+    ----------
+    n_kept, n_new
+        Bonds of the core's anions that stayed, and that came.
+    n_force_calls
+        Force calls.
+    kept
+        Whether no bond of the core and no ligand was lost.
+    n_outside
+        Atoms outside of the training domain.
+    """
+
+    n_kept: int
+    n_new: int
+    n_force_calls: int
+    kept: bool
+    n_outside: int
+
+
+def whole_clusters(model: Level, fmax: float = 0.05, max_steps: int = 500) -> list[WholeCluster]:
+    """Relax every cluster of the catalogue that the model covers and that has a core, with small ligands."""
+    found = []
+    for name, entry in CATALOGUE.items():
+        cluster = build(name, [_small(ligand) for ligand, _ in entry.ligands])
+        built = _core_bonds(cluster)
+        if not built or len(cluster) > LARGEST_WHOLE or model.refusal(cluster):
+            continue
+        end, failure = None, ""
+        try:
+            relaxation = relax(cluster, model, fmax=fmax, max_steps=max_steps)
+        except CalculationError as error:
+            failure = str(error)
+        else:
+            bonds = _core_bonds(relaxation.cluster)
+            end = WholeRelaxation(
+                n_kept=len(built & bonds),
+                n_new=len(bonds - built),
+                n_force_calls=relaxation.n_force_calls,
+                kept=not _damaged(relaxation),
+                n_outside=sum(distance > 1 for distance in relaxation.extrapolation),
+            )
+        found.append(WholeCluster(name, len(cluster), len(built), end, failure))
+    return found
+
+
+def _small(ligand: str) -> str:
+    """Return the smallest ligand of the kind."""
+    template = ligand_template(ligand)
+    if template.charge:
+        return "formate"
+    return "PH3" if "P" in template.symbols else "ammonia"
+
+
+def _core_bonds(cluster: Cluster) -> set[frozenset[int]]:
+    graph = topology(cluster)
+    anions = set(graph.core_anions)
+    return {frozenset(edge) for edge in graph.graph.edges if anions & set(edge)}
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All errors of a potential.
 
@@ -197,9 +289,12 @@ class Evaluation:
         Number of structures that were tried; the others react when the teacher relaxes them.
     exchanges
         Exchange energies.
+    clusters
+        Whole clusters from the builder's geometry.
     """
 
     frames: dict[str, FrameErrors]
     structures: tuple[StructureErrors, ...]
     n_compared: int
     exchanges: tuple[ExchangeErrors, ...]
+    clusters: tuple[WholeCluster, ...]
