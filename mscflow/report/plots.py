@@ -152,14 +152,12 @@ def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
                 "type": "bar",
                 "orientation": "h",
                 "name": group,
-                "y": [row.label for row in rows],
+                "y": [row.label.replace(", ", ",<br>") for row in rows],
                 "x": [row.energy for row in rows],
                 "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
             }
         )
-    figure = figure_of(
-        data, f"ΔE / eV ({energies.energy_level})", "", height=120 + 34 * len(energies.reactions)
-    )
+    figure = figure_of(data, "ΔE / eV", "", height=120 + 38 * len(energies.reactions))
     figure["layout"]["yaxis"].update(automargin=True, autorange="reversed")
     figure["layout"]["xaxis"]["zeroline"] = True
     return figure
@@ -196,9 +194,7 @@ def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
         "y": [0.0, 0.0],
         "line": {"color": GREY, "dash": "dash"},
     }
-    return figure_of(
-        [as_it_was, *data], "Δμ / eV: incoming minus outgoing complex, against the pure ones", "Ω / eV"
-    )
+    return figure_of([as_it_was, *data], "Δμ / eV", "Ω / eV")
 
 
 def spectrum_plot(results: CampaignResults) -> Figure | None:

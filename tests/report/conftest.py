@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
+from browser_for_tests import FLAGS
 from jobflow import SETTINGS, job, run_locally
+from playwright.sync_api import sync_playwright
 
 from mscflow.builder import build, precursor
 from mscflow.levels import PySCF
@@ -92,3 +96,13 @@ def documents() -> list[dict]:
 @pytest.fixture
 def jobs() -> list[dict]:
     return [dict(job) for job in JOBS]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "chromium is needed to test the report: apt-get install chromium"
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield found
+        found.close()

@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
+from browser_for_tests import n_colours, opened, require_sorting, require_trajectory
 
 from mscflow.report import CampaignResults, write_comparison, write_report
-
-FLAGS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path, "chromium is needed to test the report: apt-get install chromium"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture
 def report(documents, jobs, tmp_path):
     results = CampaignResults.from_documents(documents, jobs, name="demo", campaign="name: demo\n")
     return write_report(results, tmp_path / "report.html")
-
-
-def opened(browser, report, width):
-    page = browser.new_page(viewport={"width": width, "height": 1400})
-    page.problems = []
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("console", lambda line: page.problems.append(line.text) if line.type == "error" else None)
-    page.on(
-        "request",
-        lambda r: page.problems.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None,
-    )
-    page.goto(report.as_uri())
-    page.wait_for_selector("#viewer[data-ready=yes]", timeout=60_000)
-    page.wait_for_timeout(1000)
-    return page
 
 
 def test_a_comparison_opens_without_an_error_and_shows_all_campaigns(browser, documents, jobs, tmp_path):
@@ -69,16 +31,6 @@ def test_a_comparison_opens_without_an_error_and_shows_all_campaigns(browser, do
     assert page.locator("#table-numbers tbody tr", has_text="DFT energy").inner_text().count("–") == 1
     assert page.locator("#plot-spectra .main-svg").count()
     page.close()
-
-
-def n_colours(page, selector, tmp_path):
-    """Number of different colours in the picture of an element: an empty canvas has very few."""
-    from PIL import Image
-
-    page.locator(selector).scroll_into_view_if_needed()
-    path = tmp_path / "part.png"
-    page.locator(selector).screenshot(path=path)
-    return len(Image.open(path).convert("RGB").getcolors(maxcolors=1 << 24))
 
 
 @pytest.mark.parametrize("width", [1280, 400])
@@ -113,29 +65,14 @@ def test_the_viewer_changes_colours_and_structure(browser, report):
 def test_the_relaxation_is_played(browser, report):
     page = opened(browser, report, 1280)
     assert not page.locator("#player").is_visible()
-    page.select_option("#which", index=page.locator("#which option").count() - 1)
-    last = int(page.locator("#frame").get_attribute("max"))
-    assert 1 <= last <= 5
-    place = "document.getElementById('viewer').data[1].x.slice(0, 20).join()"
-    page.wait_for_function(f"document.getElementById('frame-number').textContent === '1 of {last + 1}'")
-    before = page.evaluate(place)
-    page.click("#play")
-    page.wait_for_function(f"document.getElementById('frame').value === '{last}'", timeout=60_000)
-    page.wait_for_function("document.getElementById('play').textContent === 'Play'", timeout=60_000)
-    assert page.evaluate(place) != before
+    require_trajectory(page, n_frames=6)
     assert page.problems == []
     page.close()
 
 
 def test_tables_sort_and_export(browser, report):
     page = opened(browser, report, 1280)
-    rows = "[...document.querySelectorAll('#table-separations tbody tr')]"
-    cells = f"{rows}.map(row => Number(row.cells[1].textContent))"
-    head = page.locator("#table-separations th button").nth(1)
-    head.click()
-    assert page.evaluate(cells) == sorted(page.evaluate(cells))
-    head.click()
-    assert page.evaluate(cells) == sorted(page.evaluate(cells), reverse=True)
+    require_sorting(page)
     with page.expect_download() as download:
         page.locator("button.csv[data-table=separations]").click()
     text = download.value.path().read_text()
