@@ -26,8 +26,7 @@ docs: $(STAMP)
 	@echo docs/_build/html/index.html
 
 train: $(STAMP)
-	test -d runs/train/labels || { mkdir -p runs/train && tar xf inputs/train_msc_small_2.labels.tar.xz -C runs/train; }
-	$(BIN)/mscflow train inputs/train_msc_small_2.yaml --dir runs/train
+	$(BIN)/mscflow train inputs/train_msc_small.yaml --dir runs/train
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \
