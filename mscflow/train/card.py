@@ -127,15 +127,17 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
 def _clusters(recipe: Recipe, clusters: Sequence[WholeCluster]) -> list[str]:
     if not clusters:
         return []
-    trained = {system.cluster for system in recipe.systems if not system.held_out}
+    trained = {(system.cluster, system.ligand) for system in recipe.systems if not system.held_out}
     lines = [
-        "## Whole clusters with formate, ammonia and PH3, from the builder's geometry to 0.05 eV/Å",
+        "## Whole clusters, from the builder's geometry to 0.05 eV/Å",
         "",
-        "| cluster | atoms | in training | core bonds kept | new | force calls | intact | atoms outside |",
-        "|---|---|---|---|---|---|---|---|",
+        "| cluster | ligands | atoms | in training | core bonds kept | new | force calls | intact "
+        "| atoms outside |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for cluster in clusters:
-        cells = [cluster.name, cluster.n_atoms, _yes(cluster.name in trained)]
+        in_training = _yes((cluster.name, cluster.ligands) in trained)
+        cells = [cluster.name, cluster.ligands, cluster.n_atoms, in_training]
         if (end := cluster.relaxation) is None:
             cells += ["", "", "", f"no: {cluster.failure}", ""]
         else:

@@ -23,7 +23,7 @@ from mscflow.topology import topology
 
 EXCHANGE_IONS = ("Zn2+", "Ga3+", "Cd2+")
 
-LARGEST_WHOLE = 450
+LARGEST_WHOLE = 1000
 """Clusters of more atoms are not relaxed for the card."""
 
 
@@ -195,6 +195,8 @@ class WholeCluster:
     ----------
     name
         Name in the catalogue.
+    ligands
+        Names of its ligands.
     n_atoms
         Number of atoms.
     n_bonds
@@ -206,6 +208,7 @@ class WholeCluster:
     """
 
     name: str
+    ligands: str
     n_atoms: int
     n_bonds: int
     relaxation: WholeRelaxation | None
@@ -236,10 +239,16 @@ class WholeRelaxation:
 
 
 def whole_clusters(model: Level, fmax: float = 0.05, max_steps: int = 500) -> list[WholeCluster]:
-    """Relax every cluster of the catalogue that the model covers and that has a core, with small ligands."""
+    """Relax the clusters of the catalogue that the model covers, with small and with their own ligands."""
     found = []
-    for name, entry in CATALOGUE.items():
-        cluster = build(name, [_small(ligand) for ligand, _ in entry.ligands])
+    shells = [
+        (name, ligands)
+        for name, entry in CATALOGUE.items()
+        for own in [tuple(ligand for ligand, _ in entry.ligands)]
+        for ligands in dict.fromkeys([tuple(_small(ligand) for ligand in own), own])
+    ]
+    for name, ligands in shells:
+        cluster = build(name, ligands)
         built = _core_bonds(cluster)
         if not built or len(cluster) > LARGEST_WHOLE or model.refusal(cluster):
             continue
@@ -257,7 +266,7 @@ def whole_clusters(model: Level, fmax: float = 0.05, max_steps: int = 500) -> li
                 kept=not _damaged(relaxation),
                 n_outside=sum(distance > 1 for distance in relaxation.extrapolation),
             )
-        found.append(WholeCluster(name, len(cluster), len(built), end, failure))
+        found.append(WholeCluster(name, " + ".join(ligands), len(cluster), len(built), end, failure))
     return found
 
 

@@ -1,0 +1,33 @@
+"""The card relaxes clusters of the catalogue: what stays is counted, what fails is said."""
+
+from mscflow.builder import CATALOGUE
+from mscflow.errors import CalculationError
+from mscflow.levels import MACE
+from mscflow.train import validate
+from mscflow.train.validate import whole_clusters
+
+
+def of(names, monkeypatch):
+    monkeypatch.setattr(validate, "CATALOGUE", {name: CATALOGUE[name] for name in names})
+    return whole_clusters(MACE(), fmax=0.5, max_steps=40)
+
+
+def test_bonds_of_the_core_are_counted_with_small_and_with_own_ligands(monkeypatch):
+    found = of(["In4P", "Cd13Se13", "InL3", "MnL2"], monkeypatch)  # complexes have no core
+    assert [(c.name, c.ligands) for c in found] == [
+        ("In4P", "formate"),
+        ("Cd13Se13", "ammonia"),
+        ("Cd13Se13", "n-butylamine"),
+    ]
+    assert [c.n_bonds for c in found] == [4, 37, 37]
+    assert all(c.relaxation.n_kept == c.n_bonds and c.relaxation.kept for c in found)
+
+
+def test_a_relaxation_that_fails_is_said(monkeypatch):
+    def collapse(*_, **__):
+        raise CalculationError("lets it collapse")
+
+    monkeypatch.setattr(validate, "relax", collapse)
+    (found,) = of(["In4P"], monkeypatch)
+    assert found.relaxation is None
+    assert found.failure == "lets it collapse"
