@@ -50,13 +50,6 @@ class OnSurface(Calculator):
         self.results = {"energy": energy, "forces": forces}
 
 
-def core_bonds(cluster: Cluster) -> np.ndarray:
-    """Return the bonds of the core's anions, shape (n, 2)."""
-    graph = topology(cluster)
-    anions = set(graph.core_anions)
-    return np.array([edge for edge in graph.graph.edges if anions & set(edge)])
-
-
 def lengths(positions: np.ndarray, bonds: np.ndarray) -> np.ndarray:
     return np.linalg.norm(positions[bonds[:, 0]] - positions[bonds[:, 1]], axis=1)
 
@@ -76,7 +69,7 @@ def main() -> None:
     arguments = parser.parse_args()
     level = MACE(model=arguments.model, dtype="float32").trusting()
     relaxed = relax(build(arguments.cluster, "formate"), level, fmax=0.05).cluster
-    bonds = core_bonds(relaxed)
+    bonds = np.array(sorted(map(sorted, topology(relaxed).core_bonds)))
     at_rest = lengths(relaxed.positions, bonds)
     print(f"{relaxed.name}, {len(relaxed)} atoms, {level.text}")
     print(f"{len(bonds)} core bonds of {at_rest.mean():.3f} Å")

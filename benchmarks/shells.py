@@ -11,12 +11,7 @@ import time
 import numpy as np
 
 import mscflow
-from mscflow.topology import Topology, topology
-
-
-def core_bonds(graph: Topology) -> set[frozenset[int]]:
-    """Bonds of the core anions."""
-    return {frozenset((i, j)) for i in graph.core_anions for j in graph.graph[i]}
+from mscflow.topology import topology
 
 
 def main() -> None:
@@ -33,14 +28,14 @@ def main() -> None:
         started = time.perf_counter()
         result = mscflow.relax(start, level, fmax=0.05, max_steps=steps)
         before, after = topology(start), topology(result.cluster)
-        kept = core_bonds(before) & core_bonds(after)
+        kept = before.core_bonds & after.core_bonds
         ligands = {lig.atoms for lig in before.ligands} & {lig.atoms for lig in after.ligands}
         positions = result.cluster.positions
         lengths = [np.linalg.norm(positions[i] - positions[j]) for i, j in map(tuple, kept)]
         print(
             f"| {start.name} | {result.level_text} | {result.n_force_calls} "
             f"| {result.energy - result.energies[0]:.1f} | {result.max_force:.2f} "
-            f"| {len(kept)} of {len(core_bonds(before))} | {len(ligands)} of {len(before.ligands)} "
+            f"| {len(kept)} of {len(before.core_bonds)} | {len(ligands)} of {len(before.ligands)} "
             f"| {min(lengths):.2f}–{max(lengths):.2f} | {time.perf_counter() - started:.0f} |",
             flush=True,
         )

@@ -126,6 +126,11 @@ class Topology:
         )
 
     @cached_property
+    def core_bonds(self) -> frozenset[frozenset[int]]:
+        """Bonds of the core anions, each as the set of its two atoms."""
+        return frozenset(frozenset((i, j)) for i in self.core_anions for j in self.graph[i])
+
+    @cached_property
     def skeleton(self) -> tuple[int, ...]:
         """Indices of metals and core anions, ascending."""
         return tuple(sorted((*self.metals, *self.core_anions)))

@@ -303,11 +303,10 @@ def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) ->
 def bond_changes(before: Cluster, after: Cluster) -> list[str]:
     """Return warnings for broken core bonds and lost ligands; changed binding modes are no damage."""
     old, new = topology(before), topology(after)
-    anions = set(old.core_anions)
-    core = {frozenset(edge) for edge in old.graph.edges if anions & set(edge)}
     kept = {frozenset(edge) for edge in new.graph.edges}
     broken = [
-        "–".join(f"{before.symbols[i]}{i}" for i in sorted(edge)) for edge in sorted(core - kept, key=sorted)
+        "–".join(f"{before.symbols[i]}{i}" for i in sorted(edge))
+        for edge in sorted(old.core_bonds - kept, key=sorted)
     ]
     warnings = [f"core bonds broken: {', '.join(broken)}"] if broken else []
     lost = {f.atoms for f in new.fragments if not f.metals} & {lig.atoms for lig in old.ligands}

@@ -121,7 +121,7 @@ def structure_errors(
     reference = found.cluster
     relaxation = relax(reference, model, fmax=fmax)
     before, after = (c.positions for c in (reference, relaxation.cluster))
-    bonds = np.array(sorted(sorted(bond) for bond in _core_bonds(reference)))
+    bonds = np.array(sorted(map(sorted, topology(reference).core_bonds)))
     metals = np.array(cores.metals)
     pairs = np.array([(i, j) for i in metals for j in metals if i < j])
     bond_error = np.abs(_lengths(after, bonds) - _lengths(before, bonds))
@@ -241,33 +241,36 @@ class WholeRelaxation:
 def whole_clusters(model: Level, fmax: float = 0.05, max_steps: int = 500) -> list[WholeCluster]:
     """Relax the clusters of the catalogue that the model covers, with small and with their own ligands."""
     found = []
-    shells = [
-        (name, ligands)
-        for name, entry in CATALOGUE.items()
-        for own in [tuple(ligand for ligand, _ in entry.ligands)]
-        for ligands in dict.fromkeys([tuple(_small(ligand) for ligand in own), own])
-    ]
-    for name, ligands in shells:
-        cluster = build(name, ligands)
-        built = _core_bonds(cluster)
-        if not built or len(cluster) > LARGEST_WHOLE or model.refusal(cluster):
-            continue
-        end, failure = None, ""
-        try:
-            relaxation = relax(cluster, model, fmax=fmax, max_steps=max_steps)
-        except CalculationError as error:
-            failure = str(error)
-        else:
-            bonds = _core_bonds(relaxation.cluster)
-            end = WholeRelaxation(
-                n_kept=len(built & bonds),
-                n_new=len(bonds - built),
-                n_force_calls=relaxation.n_force_calls,
-                kept=not _damaged(relaxation),
-                n_outside=sum(distance > 1 for distance in relaxation.extrapolation),
-            )
-        found.append(WholeCluster(name, " + ".join(ligands), len(cluster), len(built), end, failure))
+    for name, entry in CATALOGUE.items():
+        own = tuple(ligand for ligand, _ in entry.ligands)
+        small = tuple(_small(ligand) for ligand in own)
+        for ligands in dict.fromkeys([small, own]):
+            cluster = build(name, ligands)
+            if len(cluster) > LARGEST_WHOLE or model.refusal(cluster):
+                continue
+            if built := topology(cluster).core_bonds:
+                end, failure = _whole_relaxation(cluster, built, model, fmax, max_steps)
+                found.append(WholeCluster(name, " + ".join(ligands), len(cluster), len(built), end, failure))
     return found
+
+
+def _whole_relaxation(
+    cluster: Cluster, built: frozenset[frozenset[int]], model: Level, fmax: float, max_steps: int
+) -> tuple[WholeRelaxation | None, str]:
+    """Return how a relaxation ended, or why it failed."""
+    try:
+        relaxation = relax(cluster, model, fmax=fmax, max_steps=max_steps)
+    except CalculationError as error:
+        return None, str(error)
+    bonds = topology(relaxation.cluster).core_bonds
+    end = WholeRelaxation(
+        n_kept=len(built & bonds),
+        n_new=len(bonds - built),
+        n_force_calls=relaxation.n_force_calls,
+        kept=not _damaged(relaxation),
+        n_outside=sum(distance > 1 for distance in relaxation.extrapolation),
+    )
+    return end, ""
 
 
 def _small(ligand: str) -> str:
@@ -276,12 +279,6 @@ def _small(ligand: str) -> str:
     if template.charge:
         return "formate"
     return "PH3" if "P" in template.symbols else "ammonia"
-
-
-def _core_bonds(cluster: Cluster) -> set[frozenset[int]]:
-    graph = topology(cluster)
-    anions = set(graph.core_anions)
-    return {frozenset(edge) for edge in graph.graph.edges if anions & set(edge)}
 
 
 @dataclass(frozen=True)
