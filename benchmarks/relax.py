@@ -2,11 +2,12 @@
 
 The same model file, the same start (the builder's geometry), fmax 0.02 eV/Å. The peers get mace-torch's ASE
 calculator in double precision, as mscflow gives it to anybody, and their own defaults for everything else but
-the limit of steps, 1500, so that a peer that needs many shows. Prints force calls, wall time, time per call,
-final energy relative to ours, and the ratio of wall times.
+the limit of steps, 1500, so that a peer that needs many shows; one that has not converged by then would take
+longer. Prints calls, wall time, time per call, final energy relative to ours, and the ratio of wall times.
 
     python benchmarks/relax.py                        # In4P(O2CH)9: some minutes
     python benchmarks/relax.py In4P In26P13 In37P20   # an hour or more: the peers are slow
+    python benchmarks/relax.py --max-steps 500 In37P20
     python benchmarks/relax.py --peers LBFGS,atomate2 In26P13
     python benchmarks/relax.py --model my.model In4P  # a trusted file instead of msc-small
     python benchmarks/relax.py --quacc q/bin/python In4P
@@ -37,12 +38,14 @@ from mscflow.levels.registry import require_known_file
 from mscflow.tasks.relax import relax
 
 FMAX = 0.02
-MAX_STEPS = 1500
 LARGE = 100
 """Atoms beyond which BFGS is left out: it diagonalises its Hessian in every step."""
 
 Row = tuple[int, float, float, bool]
 """Force calls, wall time / s, final energy / eV, whether it converged."""
+
+Relax = Callable[[Cluster, MACE, int], Row]
+"""Relaxes a cluster at a level in at most so many steps."""
 
 QUACC = """
 import json, sys, time
@@ -60,25 +63,25 @@ print(json.dumps([run.nsteps + 1, wall, final.get_potential_energy(), bool(large
 """
 
 
-def ours(cluster: Cluster, level: MACE) -> Row:
-    result = relax(cluster, level, fmax=FMAX, max_steps=MAX_STEPS)
+def ours(cluster: Cluster, level: MACE, max_steps: int) -> Row:
+    result = relax(cluster, level, fmax=FMAX, max_steps=max_steps)
     return result.n_force_calls, result.wall_time_s, result.energy, result.converged
 
 
-def ase(optimizer: type) -> Callable[[Cluster, MACE], Row]:
-    def run(cluster: Cluster, level: MACE) -> Row:
+def ase(optimizer: type) -> Relax:
+    def run(cluster: Cluster, level: MACE, max_steps: int) -> Row:
         started = time.perf_counter()
         atoms = cluster.to_ase()
         atoms.calc = level.calculator(cluster)
         driver = optimizer(atoms, logfile=None)
-        converged = driver.run(fmax=FMAX, steps=MAX_STEPS)
+        converged = driver.run(fmax=FMAX, steps=max_steps)
         wall = time.perf_counter() - started
         return driver.nsteps + 1, wall, float(atoms.get_potential_energy()), bool(converged)
 
     return run
 
 
-def atomate2(cluster: Cluster, level: MACE) -> Row:
+def atomate2(cluster: Cluster, level: MACE, max_steps: int) -> Row:
     from atomate2.forcefields.jobs import ForceFieldRelaxMaker
     from jobflow import run_locally
 
@@ -86,7 +89,7 @@ def atomate2(cluster: Cluster, level: MACE) -> Row:
     maker = ForceFieldRelaxMaker(
         force_field_name="MACE",
         relax_cell=False,
-        steps=MAX_STEPS,
+        steps=max_steps,
         relax_kwargs={"fmax": FMAX},
         calculator_kwargs={"model": str(path.resolve()), "default_dtype": "float64"},
     )
@@ -100,13 +103,13 @@ def atomate2(cluster: Cluster, level: MACE) -> Row:
     return steps, wall, float(output.output.energy), largest < FMAX
 
 
-def quacc(python: str) -> Callable[[Cluster, MACE], Row]:
-    def run(cluster: Cluster, level: MACE) -> Row:
+def quacc(python: str) -> Relax:
+    def run(cluster: Cluster, level: MACE, max_steps: int) -> Row:
         path = require_known_file(level.model, level.trusted_sha256)
         with tempfile.TemporaryDirectory() as directory:
             start = Path(directory) / "start.xyz"
             cluster.to_ase().write(start, format="xyz")
-            command = [python, "-c", QUACC, str(start), str(path.resolve()), str(FMAX), str(MAX_STEPS)]
+            command = [python, "-c", QUACC, str(start), str(path.resolve()), str(FMAX), str(max_steps)]
             done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"quacc failed: {done.stderr.strip().splitlines()[-1]}")
@@ -123,10 +126,11 @@ def main() -> None:
     parser.add_argument("clusters", nargs="*", default=["In4P"])
     parser.add_argument("--model", default="msc-small")
     parser.add_argument("--peers", default="LBFGS,BFGS,FIRE,atomate2,quacc")
+    parser.add_argument("--max-steps", type=int, default=1500)
     parser.add_argument("--quacc", help="Python of an environment with quacc and mace-torch")
     arguments = parser.parse_args()
     level = MACE(model=arguments.model).trusting()
-    peers: dict[str, Callable[[Cluster, MACE], Row]] = {
+    peers: dict[str, Relax] = {
         "LBFGS": ase(LBFGS), "BFGS": ase(BFGS), "FIRE": ase(FIRE), "atomate2": atomate2,
     }  # fmt: skip
     if arguments.quacc:
@@ -138,12 +142,12 @@ def main() -> None:
         print(f"{cluster.name}, {len(cluster)} atoms, {level.text}, fmax {FMAX} eV/Å")
         titles = ("calls", 6), ("wall / s", 9), ("s/call", 7), ("E − ours / meV/atom", 20), ("ratio", 6)
         print(" " * 12 + " ".join(f"{title:>{width}s}" for title, width in titles))
-        mine = ours(cluster, level)
+        mine = ours(cluster, level, arguments.max_steps)
         show("mscflow", mine, mine, len(cluster))
         for peer in wanted:
             if peer == "BFGS" and len(cluster) > LARGE:
                 continue
-            show(peer, peers[peer](cluster, level), mine, len(cluster))
+            show(peer, peers[peer](cluster, level, arguments.max_steps), mine, len(cluster))
 
 
 def show(name: str, row: Row, mine: Row, n_atoms: int) -> None:

@@ -192,7 +192,7 @@ class MACE(Level):
             features = surface.features(cluster.positions)
         else:
             features = self.calculator(cluster).get_descriptors(cluster.to_ase())
-        return Domain.load(path).relative_distance(cluster.symbols, features)
+        return _load_domain(path, file_checksum(path)).relative_distance(cluster.symbols, features)
 
     def estimate(self, cluster: Cluster) -> Estimate:
         """Scale the measured time linearly with the number of atoms."""
@@ -201,6 +201,11 @@ class MACE(Level):
         return Estimate(
             n_atoms=n, memory_gib=0.6 + 5e-4 * n, time_s=time_s, route="machine-learned potential"
         )
+
+
+@lru_cache(maxsize=4)
+def _load_domain(path: Path, _checksum: str) -> Domain:
+    return Domain.load(path)
 
 
 @lru_cache(maxsize=4)

@@ -8,12 +8,14 @@ predicted the energy; there is no line search, so that every force call is a ste
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.blas import dtrsv
 from scipy.sparse.linalg import splu
 
 from mscflow.errors import CalculationError
@@ -34,6 +36,9 @@ FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 0.005, 0.1
 
 STALE = 0.5
 """Displacement of an atom after which the model Hessian is made anew / Å."""
+
+SETTLED = 10
+"""Force calls that a model Hessian serves at least: making it more often saves no calls."""
 
 LEAST_CURVATURE = 1e-3
 """Steps along which the curvature was less teach nothing about a minimum / eV/Å²."""
@@ -82,9 +87,10 @@ class Memory:
             self._products[: self._size, : self._size] = self._products[FORGET:, FORGET:].copy()
         last = self._size
         self._size += 1
-        self._vectors[:, last] = s, y, z
+        for vectors, new in zip(self._vectors, (s, y, z), strict=True):
+            vectors[last] = new
         self._products[last, :last] = 0.0
-        self._products[: self._size, last] = self.vectors[0] @ y
+        self._products[: self._size, last] = self._vectors[0, : self._size] @ y
 
     def renew(self, solve: Callable[[np.ndarray], np.ndarray]) -> None:
         """Make z anew for another model Hessian.
@@ -114,10 +120,10 @@ class Memory:
             return solved
         s, y, z = self.vectors
         upper = self.products
-        along = solve_triangular(upper, s @ gradient, check_finite=False)
-        inner = np.diag(upper) * along + y @ (along @ z) - z @ gradient
-        turned = solve_triangular(upper, inner, trans=1, check_finite=False)
-        return solved + turned @ s - along @ z
+        along = dtrsv(upper, s @ gradient)
+        from_z = along @ z
+        turned = dtrsv(upper, upper.diagonal() * along + y @ from_z - z @ gradient, trans=1)
+        return solved + turned @ s - from_z
 
 
 @dataclass
@@ -142,6 +148,8 @@ class State:
         Steps remembered.
     energies, max_forces
         Energy / eV and largest force on a free atom / eV/Å of every force call.
+    modelled_call
+        Number of force calls when the model Hessian was made.
     """
 
     positions: np.ndarray
@@ -153,6 +161,7 @@ class State:
     memory: Memory
     energies: list[float] = field(default_factory=list)
     max_forces: list[float] = field(default_factory=list)
+    modelled_call: int = 0
 
     @property
     def n_calls(self) -> int:
@@ -204,8 +213,10 @@ class Steps:
     ) -> None:
         self.numbers = numbers
         self.curvature = curvature or (lambda positions: model_hessian(positions, numbers))
-        self.free = np.setdiff1d(np.arange(len(numbers)), np.asarray(fixed, dtype=int))
-        self._coordinates = (3 * self.free[:, None] + np.arange(3)).ravel()
+        every = np.arange(len(numbers))
+        free = np.setdiff1d(every, np.asarray(fixed, dtype=int))
+        self._coordinates = (3 * free[:, None] + np.arange(3)).ravel()
+        self.free = free if len(fixed) else slice(None)
         self._solver: tuple[np.ndarray, Solve] | None = None
 
     def begin(self, positions: np.ndarray, energy: float, forces: np.ndarray) -> State:
@@ -227,7 +238,7 @@ class Steps:
 
     def max_force(self, forces: np.ndarray) -> float:
         """Return the largest force on a free atom / eV/Å."""
-        return float(np.linalg.norm(forces[self.free], axis=1).max())
+        return _longest(forces[self.free])
 
     def propose(self, state: State) -> Trial:
         """Return the next positions to evaluate."""
@@ -236,7 +247,7 @@ class Steps:
         if gradient @ move >= 0:
             state.memory = Memory(len(move))
             move = -state.solved
-        longest = float(np.linalg.norm(move.reshape(-1, 3), axis=1).max())
+        longest = _longest(move.reshape(-1, 3))
         fraction = min(1.0, state.radius / longest)
         move *= fraction
         positions = state.positions.copy()
@@ -259,11 +270,12 @@ class Steps:
         if energy > state.energy + ENERGY_NOISE:
             return
         state.positions, state.energy, state.forces, state.solved = trial.positions, energy, forces, solved
-        if np.linalg.norm(state.positions - state.modelled_at, axis=1).max() > STALE:
+        settled = state.n_calls - state.modelled_call >= SETTLED
+        if settled and _longest(state.positions - state.modelled_at) > STALE:
             self._renew(state)
 
     def _renew(self, state: State) -> None:
-        state.modelled_at = state.positions.copy()
+        state.modelled_at, state.modelled_call = state.positions.copy(), state.n_calls
         state.solved = self._solve(state, -self._free(state.forces))
         state.memory.renew(lambda vectors: self._solve(state, vectors))
 
@@ -271,7 +283,7 @@ class Steps:
         """Return M⁻¹ times vectors; the factors of M are kept as long as the state uses the same M."""
         if self._solver is None or self._solver[0] is not state.modelled_at:
             hessian = self.curvature(state.modelled_at)
-            if len(self.free) < len(self.numbers):
+            if len(self._coordinates) < hessian.shape[0]:
                 hessian = hessian[self._coordinates][:, self._coordinates]
             self._solver = state.modelled_at, _factored(hessian)
         return self._solver[1](vectors)
@@ -331,8 +343,13 @@ def _factored(hessian: Any) -> Solve:
     return solve
 
 
+def _longest(vectors: np.ndarray) -> float:
+    """Return the largest length of vectors, shape (m, 3)."""
+    return math.sqrt(np.einsum("ij,ij->i", vectors, vectors).max())
+
+
 def _check(energy: float, forces: np.ndarray, n_call: int) -> None:
-    if not np.isfinite(energy) or not np.isfinite(forces).all():
+    if not math.isfinite(energy) or not math.isfinite(forces.sum()):
         raise CalculationError(
             f"energy {energy} eV and largest force {np.abs(forces).max()} eV/Å in force call {n_call}: "
             "check the start structure"
@@ -345,4 +362,4 @@ def _next_radius(radius: float, quality: float, fraction: float, longest: float)
         radius = 0.5 * min(radius, longest)
     elif quality > 0.6 and fraction < 1.0:
         radius *= 1.6
-    return float(np.clip(radius, SMALLEST_RADIUS, LARGEST_RADIUS))
+    return min(max(radius, SMALLEST_RADIUS), LARGEST_RADIUS)

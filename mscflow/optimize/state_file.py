@@ -86,6 +86,7 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
         memory=memory,
         energy=float(arrays.pop("energy")),
         radius=float(arrays.pop("radius")),
+        modelled_call=int(arrays.pop("modelled_call", 0)),
         energies=arrays.pop("energies").tolist(),
         max_forces=arrays.pop("max_forces").tolist(),
         **arrays,
