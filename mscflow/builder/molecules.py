@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation
 
 from mscflow.builder.ligands import ligand_smiles, ligand_template
 from mscflow.chemistry import suggest
@@ -23,6 +25,9 @@ REAGENTS: dict[str, str] = {
 """SMILES of reagents by the names of the literature (Ph2PSe: diphenylphosphine selenide, one H on P)."""
 
 EMBED_SEED = 1
+
+CONTACT = 2.4
+"""Smallest distance between the atoms of two molecules that touch / Å: that of two hydrogens."""
 
 
 def molecule(name: str) -> Cluster:
@@ -51,6 +56,29 @@ def molecule(name: str) -> Cluster:
     symbols = tuple(atom.GetSymbol() for atom in whole.GetAtoms())
     positions = np.array(whole.GetConformer().GetPositions())
     return Cluster(symbols, positions, charge=Chem.GetFormalCharge(whole), name=name)
+
+
+def touching(first: Cluster, second: Cluster, seed: int = 0) -> Cluster:
+    """Return two molecules side by side, turned at random.
+
+    Parameters
+    ----------
+    first, second
+        Molecules.
+    seed
+        Seed of their orientations.
+    """
+    rng = np.random.default_rng(seed)
+    turned = [
+        (m.positions - m.positions.mean(axis=0)) @ Rotation.random(None, rng).as_matrix().T
+        for m in (first, second)
+    ]
+    apart = 0.0
+    while cdist(turned[0], turned[1] + [apart, 0.0, 0.0]).min() < CONTACT:
+        apart += 0.1
+    positions = np.concatenate([turned[0], turned[1] + [apart, 0.0, 0.0]])
+    charge = first.charge + second.charge
+    return Cluster(first.symbols + second.symbols, positions, charge, name=f"{first.name} + {second.name}")
 
 
 def free_ligand(name: str) -> Cluster:

@@ -68,7 +68,8 @@ def squeezed(start: Start, sampling: Sampling, teacher: Calculator, frames: list
 
     def copies() -> Iterator[Atoms]:
         rng = np.random.default_rng([start.seed, 1])
-        for positions in squeezed_copies(cluster, sampling.squeezed, rng):
+        n = sampling.squeezed if start.squeezed is None else start.squeezed
+        for positions in squeezed_copies(cluster, n, rng):
             atoms.positions = positions
             yield atoms
 

@@ -21,6 +21,8 @@ class System(BaseModel):
         Core of a small piece, e.g. ``In7P2``; see `mscflow.builder.fragments`.
     molecule
         SMILES of a free molecule without metals.
+    beside
+        SMILES of a second molecule that touches the first, in another place in each arrangement.
     ligand
         Anionic ligand of a cluster or a fragment.
     neutral
@@ -33,6 +35,8 @@ class System(BaseModel):
         Number of trajectories, spread over the arrangements.
     held_out
         Whether the whole family is kept for testing.
+    squeezed
+        Number of copies in which two parts were pushed together, if not that of the sampling.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,17 +44,21 @@ class System(BaseModel):
     cluster: str | None = None
     fragment: str | None = None
     molecule: str | None = None
+    beside: str | None = None
     ligand: str = "formate"
     neutral: dict[str, int] = Field(default_factory=dict)
     shells: int = Field(default=1, ge=1)
     exchange: str | None = None
     trajectories: int = Field(ge=1)
     held_out: bool = False
+    squeezed: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _one_structure(self) -> System:
         if sum(kind is not None for kind in (self.cluster, self.fragment, self.molecule)) != 1:
             raise ValueError("give exactly one of 'cluster', 'fragment' and 'molecule'")
+        if self.beside is not None and self.molecule is None:
+            raise ValueError("'beside' is a second molecule: give 'molecule', too")
         return self
 
     @property
@@ -60,6 +68,7 @@ class System(BaseModel):
         if self.molecule is None:
             parts += [self.ligand, *(f"{n}{name}" for name, n in self.neutral.items())]
         parts += [self.exchange] if self.exchange else []
+        parts += ["beside", self.beside] if self.beside else []
         return "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in parts)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mscflow.builder import build
 from mscflow.builder.fragments import fragment
-from mscflow.builder.molecules import molecule
+from mscflow.builder.molecules import molecule, touching
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.exchange import exchange
@@ -38,6 +38,8 @@ class Start:
         Whether its frames are kept for testing.
     seed
         Seed of its trajectory.
+    squeezed
+        Number of its copies in which two parts are pushed together, if not that of the sampling.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Start:
     cluster: Cluster
     held_out: bool
     seed: int
+    squeezed: int | None = None
 
 
 def starts(recipe: Recipe) -> tuple[Start, ...]:
@@ -64,15 +67,15 @@ def _starts(text: str) -> tuple[Start, ...]:
             cluster = _exchanged(shells[n_shell], system.exchange, rng)
             key = f"{n_system:02d}-{system.family}-shell{n_shell}-{n:03d}"
             held_out = system.held_out or n_shell % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-            found.append(
-                Start(key, system.family, cluster, held_out, recipe.seed * 100_000 + n_system * 1000 + n)
-            )
+            seed = recipe.seed * 100_000 + n_system * 1000 + n
+            found.append(Start(key, system.family, cluster, held_out, seed, system.squeezed))
     return tuple(found)
 
 
 def _arrangement(system: System, n_shell: int) -> Cluster:
     if system.molecule is not None:
-        return molecule(system.molecule)
+        alone = molecule(system.molecule)
+        return alone if system.beside is None else touching(alone, molecule(system.beside), seed=n_shell)
     for attempt in range(N_SEEDS):
         seed = n_shell + 100 * attempt
         try:

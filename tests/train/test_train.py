@@ -13,6 +13,7 @@ import pytest
 import torch
 from ase.calculators.calculator import Calculator
 from ase.calculators.idealgas import IdealGas
+from scipy.spatial.distance import cdist
 
 from mscflow.builder import build
 from mscflow.errors import InputError
@@ -285,6 +286,30 @@ def test_held_out_structures_are_never_trained_on():
     assert held_out
     assert not held_out & seen
     assert not {start.cluster.hash for start in explored(recipe, 1)} & held_out
+
+
+def test_molecules_beside_each_other_touch_in_another_place_in_each_arrangement():
+    pair = System(molecule="OC=O", beside="CN", shells=3, trajectories=3, squeezed=5)
+    found = starts(RECIPE.model_copy(update={"systems": (pair,)}))
+    assert {start.family for start in found} == {"OCO-beside-CN"}
+    for start in found:
+        parts = [list(fragment.atoms) for fragment in topology(start.cluster).fragments]
+        assert sorted(len(part) for part in parts) == [5, 7]
+        between = cdist(*(start.cluster.positions[part] for part in parts))
+        assert 2.4 <= between.min() < 2.6
+        assert start.squeezed == 5
+    assert len({start.cluster.hash for start in found}) == 3
+    with pytest.raises(ValueError, match="give 'molecule', too"):
+        System(cluster="ZnL2", beside="CN", trajectories=1)
+
+
+def test_a_system_has_its_own_number_of_squeezed_copies():
+    pair = System(molecule="OC=O", beside="OC=O", trajectories=1, squeezed=4)
+    (start,) = starts(RECIPE.model_copy(update={"systems": (pair,)}))
+    teacher = XTB().calculator(start.cluster)
+    sampling = Sampling(relax_steps=1, relax_dense=1, copies=0, squeezed=0, strains=(), max_force=1e9)
+    frames = sample(start, sampling, teacher)
+    assert len(frames) == 1 + 4
 
 
 def test_chosen_families_only_are_explored():
