@@ -22,9 +22,9 @@ CAMPAIGN = """
 name: small
 structure: {build: InL3, ligand: formate}
 relax: {level: "mace:msc-small", fmax: 0.02}
-refine: {level: pbe-d3bj/def2-svp}
+refine: {level: "pbe-d3bj/def2-svp[grid=1]"}
 exchange: {ions: [Zn2+, Ga3+]}
-excite: {level: pbe/def2-svp, nstates: 3}
+excite: {level: "pbe/def2-svp[grid=1]", nstates: 3}
 """
 N_KILLS = 6
 VARIES = {"wall_time_s", "stages"}

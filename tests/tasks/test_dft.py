@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -21,6 +23,10 @@ ZINC = precursor("Zn2+")
 WATER = Cluster.from_ase(molecule("H2O"))
 
 
+ours = cache(ground_state)
+
+
+@cache
 def plain(cluster: Cluster, level: PySCF, guess: str = "minao"):
     """Stock PySCF at the same settings."""
     mol = gto.M(
@@ -54,7 +60,7 @@ def plain(cluster: Cluster, level: PySCF, guess: str = "minao"):
     ids=["Zn(O2CH)2", "water PBE0", "water cation", "In(O2CH)3"],
 )
 def test_energies_equal_plain_pyscf(cluster, level):
-    state = ground_state(cluster, level)
+    state = ours(cluster, level)
     reference, _ = plain(cluster, level)
     assert state.energy / Hartree == pytest.approx(reference.e_tot, abs=1e-6)
     mine = np.ravel(state.mf.mo_energy)
@@ -65,14 +71,14 @@ def test_forces_equal_plain_pyscf():
     level = PySCF()
     reference, _ = plain(ZINC, level)
     gradient = reference.nuc_grad_method().kernel()
-    mine = forces(ground_state(ZINC, level))
+    mine = forces(ours(ZINC, level))
     assert np.abs(mine * 0.529177210903 / Hartree + gradient).max() < 2e-5
 
 
 def test_ions_mixed_with_atoms_are_a_better_start_than_atoms():
     cluster = precursor("In3+")
     level = PySCF(grid=1)
-    state = ground_state(cluster, level)
+    state = ours(cluster, level)
     _, stock = plain(cluster, level)
     assert state.guess == "ions, ligands and atoms"
     # Only cycles on the final grid are dear; all of ours together are hardly more than PySCF's.
@@ -80,10 +86,10 @@ def test_ions_mixed_with_atoms_are_a_better_start_than_atoms():
     assert final < stock
 
 
-def test_high_spin_manganese_is_a_sextet():
-    result = refine(precursor("Mn2+"), PySCF(grid=1))
+def test_high_spin_manganese_is_a_sextet(tmp_path):
+    result = refine(precursor("Mn2+"), PySCF(grid=1), state_file=tmp_path / "mn.npz")
     assert result.cluster.multiplicity == 6
-    state = ground_state(result.cluster, PySCF(grid=1))
+    state = ground_state(result.cluster, PySCF(grid=1), keep=tmp_path / "mn.scf.npz")
     assert state.mf.spin_square()[0] == pytest.approx(8.75, abs=0.05)
 
 
@@ -140,7 +146,7 @@ def test_excitations_equal_plain_tda():
 
 def test_the_coarse_grid_of_the_response_is_harmless():
     coarse = excite(ZINC, PySCF(), nstates=3)
-    state = ground_state(ZINC, PySCF())
+    state = ours(ZINC, PySCF())
     solver = state.mf.TDA()
     solver.nstates, solver.verbose = 3, 0
     solver.kernel()
