@@ -19,6 +19,7 @@ from mscflow.train.validate import (
     Evaluation,
     exchange_errors,
     frame_errors,
+    has_core,
     structure_errors,
     training_domain,
     whole_clusters,
@@ -124,11 +125,12 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split) -> Evaluation:
         Labelled frames; only those held out are used.
     """
     teacher = parse_level(recipe.teacher)
+    first = starts(recipe)[0].cluster
     unseen = {start.family: start.cluster for start in starts(recipe) if start.held_out}
-    compared = [c for c in (starts(recipe)[0].cluster, *unseen.values()) if len(c) <= LARGEST_COMPARED]
+    compared = [c for c in (first, *unseen.values()) if has_core(c) and len(c) <= LARGEST_COMPARED]
     structures = (structure_errors(c, potential, teacher) for c in compared)
     return Evaluation(
-        frames=frame_errors(frames.test, potential.calculator(compared[0])),
+        frames=frame_errors(frames.test, potential.calculator(first)),
         structures=tuple(errors for errors in structures if errors is not None),
         n_compared=len(compared),
         exchanges=tuple(exchange_errors(potential, teacher)),

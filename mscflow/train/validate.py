@@ -104,17 +104,20 @@ class StructureErrors:
     kept: bool
 
 
+def has_core(cluster: Cluster) -> bool:
+    """Return whether there are a core anion and two cations."""
+    graph = topology(cluster)
+    return bool(graph.core_anions) and len(graph.metals) > 1
+
+
 def structure_errors(
     start: Cluster, model: Level, teacher: Level, fmax: float = 0.05
 ) -> StructureErrors | None:
     """Relax with the teacher, then with the model from the teacher's minimum, and compare.
 
-    None where there is no core with two cations, or where the teacher itself breaks core bonds or ligands of
-    the start structure.
+    None where the teacher itself breaks core bonds or ligands of the start structure, which has a core; see
+    `has_core`.
     """
-    cores = topology(start)
-    if not cores.core_anions or len(cores.metals) < 2:
-        return None
     found = relax(start, teacher, fmax=fmax)
     if _damaged(found):
         return None
@@ -122,7 +125,7 @@ def structure_errors(
     relaxation = relax(reference, model, fmax=fmax)
     before, after = (c.positions for c in (reference, relaxation.cluster))
     bonds = np.array(sorted(map(sorted, topology(reference).core_bonds)))
-    metals = np.array(cores.metals)
+    metals = np.array(topology(start).metals)
     pairs = np.array([(i, j) for i in metals for j in metals if i < j])
     bond_error = np.abs(_lengths(after, bonds) - _lengths(before, bonds))
     pair_error = np.abs(_lengths(after, pairs) - _lengths(before, pairs))
