@@ -69,16 +69,18 @@ def touching(first: Cluster, second: Cluster, seed: int = 0) -> Cluster:
         Seed of their orientations.
     """
     rng = np.random.default_rng(seed)
-    turned = [
+    here, there = (
         (m.positions - m.positions.mean(axis=0)) @ Rotation.random(None, rng).as_matrix().T
         for m in (first, second)
-    ]
-    apart = 0.0
-    while cdist(turned[0], turned[1] + [apart, 0.0, 0.0]).min() < CONTACT:
-        apart += 0.1
-    positions = np.concatenate([turned[0], turned[1] + [apart, 0.0, 0.0]])
-    charge = first.charge + second.charge
-    return Cluster(first.symbols + second.symbols, positions, charge, name=f"{first.name} + {second.name}")
+    )
+    while cdist(here, there).min() < CONTACT:
+        there[:, 0] += 0.1
+    return Cluster(
+        first.symbols + second.symbols,
+        np.concatenate([here, there]),
+        first.charge + second.charge,
+        name=f"{first.name} + {second.name}",
+    )
 
 
 def free_ligand(name: str) -> Cluster:

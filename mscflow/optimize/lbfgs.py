@@ -90,7 +90,7 @@ class Memory:
         for vectors, new in zip(self._vectors, (s, y, z), strict=True):
             vectors[last] = new
         self._products[last, :last] = 0.0
-        self._products[: self._size, last] = self._vectors[0, : self._size] @ y
+        self._products[: self._size, last] = self.vectors[0] @ y
 
     def renew(self, solve: Callable[[np.ndarray], np.ndarray]) -> None:
         """Make z anew for another model Hessian.
@@ -211,10 +211,8 @@ class Steps:
     def __init__(
         self, numbers: np.ndarray, fixed: Sequence[int] = (), curvature: Curvature | None = None
     ) -> None:
-        self.numbers = numbers
         self.curvature = curvature or (lambda positions: model_hessian(positions, numbers))
-        every = np.arange(len(numbers))
-        free = np.setdiff1d(every, np.asarray(fixed, dtype=int))
+        free = np.setdiff1d(np.arange(len(numbers)), np.asarray(fixed, dtype=int))
         self._coordinates = (3 * free[:, None] + np.arange(3)).ravel()
         self.free = free if len(fixed) else slice(None)
         self._solver: tuple[np.ndarray, Solve] | None = None

@@ -76,7 +76,7 @@ def model_hessian(
     starts = np.concatenate([[0], np.cumsum(np.concatenate(widths))])
     table = np.concatenate(values), np.concatenate(columns), starts
     rows = csr_matrix(table, shape=(len(starts) - 1, len(every)))
-    return (rows.T @ rows).tocsc()
+    return rows.T @ rows
 
 
 @dataclass(frozen=True)

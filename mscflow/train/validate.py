@@ -124,9 +124,9 @@ def structure_errors(
     reference = found.cluster
     relaxation = relax(reference, model, fmax=fmax)
     before, after = (c.positions for c in (reference, relaxation.cluster))
-    bonds = np.array(sorted(map(sorted, topology(reference).core_bonds)))
-    metals = np.array(topology(start).metals)
-    pairs = np.array([(i, j) for i in metals for j in metals if i < j])
+    graph = topology(reference)
+    bonds = np.array(sorted(map(sorted, graph.core_bonds)))
+    pairs = np.array([(i, j) for i in graph.metals for j in graph.metals if i < j])
     bond_error = np.abs(_lengths(after, bonds) - _lengths(before, bonds))
     pair_error = np.abs(_lengths(after, pairs) - _lengths(before, pairs))
     return StructureErrors(
