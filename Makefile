@@ -13,7 +13,7 @@ run: $(STAMP)
 	$(BIN)/mscflow run inputs/quickstart.yaml --dir runs/quickstart
 
 test: $(STAMP) $(VENV)/.browser
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from mscflow.levels import MACE
 from mscflow.train.card import card, record
+from mscflow.train.evaluate import evaluate
 from mscflow.train.fit import split
-from mscflow.train.pipeline import evaluate, load_recipe
+from mscflow.train.pipeline import load_recipe
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     potential = MACE(model=str(model)).trusting()
     rounds = (directory / f"explore-{n}" for n in range(1, recipe.exploration.rounds + 1))
     frames = split(recipe, [directory / "labels", *rounds])
-    found = evaluate(recipe, potential, frames)
+    found = evaluate(recipe, potential, frames, directory, n_workers=2)
     registered = record(recipe, model, found, frames)
     print(card(recipe, frames, found, registered))
 

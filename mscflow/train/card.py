@@ -11,9 +11,10 @@ import numpy as np
 from ase import Atoms
 
 from mscflow.levels.registry import ModelRecord, file_checksum, find_model
+from mscflow.train.evaluate import Evaluation
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Network, Recipe
-from mscflow.train.validate import Evaluation, WholeCluster
+from mscflow.train.validate import WholeCluster
 
 
 def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> ModelRecord:

@@ -163,7 +163,7 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "lr_scheduler_gamma": network.lr_decay,
         "max_num_epochs": _n_epochs(recipe, n_round),
         "start_swa": network.stage_two,
-        "ema_decay": 0.99,
+        "ema_decay": network.ema_decay,
         "default_dtype": "float32",
         "device": "cpu",
         "error_table": "PerAtomMAE",

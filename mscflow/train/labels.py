@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import networkx as nx
@@ -19,12 +16,12 @@ from ase.io import read, write
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
-from mscflow.executors.worker import follow_parent
 from mscflow.levels import parse_level
 from mscflow.topology import topology
 from mscflow.train.displacements import squeezed_copies, thermal_copies
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
+from mscflow.train.workers import workers
 
 TEACHER = "teacher"
 """Entry of a frame: text and hash of the level that labelled it."""
@@ -184,25 +181,10 @@ def parallel(
     """
     directory.mkdir(parents=True, exist_ok=True)
     todo = [task for task in tasks if not labelled_by(task[0], label_file(directory, task[1]))]
-    context = multiprocessing.get_context("spawn")
-    with _one_thread(), ProcessPoolExecutor(n_workers, context, follow_parent, (os.getpid(),)) as pool:
+    with workers(n_workers) as pool:
         futures = {pool.submit(_write, make, task, label_file(directory, task[1])): task[1] for task in todo}
         for n, future in enumerate(as_completed(futures), start=1):
             print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let processes that start meanwhile use one core each."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path) -> int:
@@ -231,9 +213,9 @@ def renewed(frames: list[Atoms], recipe: Recipe, start: Start) -> list[Atoms]:
 
 
 def labelled_by(recipe: Recipe, path: Path) -> bool:
-    """Return whether a file is there and the recipe's teacher labelled its frames."""
-    mark = _mark(recipe)
-    return path.exists() and all(frame.info.get(TEACHER) == mark for frame in load(path))
+    """Return whether a file is there and the recipe's teacher labelled its frames, all at once."""
+    first = read(path, index="0:1", format="extxyz") if path.exists() else None
+    return first is not None and all(frame.info.get(TEACHER) == _mark(recipe) for frame in first)
 
 
 def _mark(recipe: Recipe) -> str:

@@ -5,29 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from mscflow.errors import InputError
-from mscflow.levels import MACE, parse_level
+from mscflow.levels import MACE
 from mscflow.levels.domain import domain_file
 from mscflow.levels.registry import ModelRecord
 from mscflow.train.card import card, record, write_record
+from mscflow.train.evaluate import evaluate
 from mscflow.train.explore import explore, explored
 from mscflow.train.fit import Split, fit, foundation_file, split
 from mscflow.train.labels import label, label_file, labelled_by
 from mscflow.train.offsets import shifted
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
-from mscflow.train.validate import (
-    Evaluation,
-    exchange_errors,
-    frame_errors,
-    has_core,
-    structure_errors,
-    training_domain,
-    whole_clusters,
-)
+from mscflow.train.validate import training_domain
 from mscflow.yaml_file import read_model
-
-LARGEST_COMPARED = 75
-"""Structures of more atoms are not relaxed with the teacher for the card: that would take hours."""
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -51,7 +41,7 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     directory
         Everything is kept here; calling again goes on where it stopped.
     n_workers
-        Processes for the labels.
+        Processes for the labels, and for the errors of the card.
 
     Returns
     -------
@@ -74,14 +64,19 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     frames, fitted = _fitted(recipe, directory, n_workers)
     model = directory / f"{recipe.name}.model"
     first = starts(recipe)[0].cluster
-    shifted(fitted, model, frames.train, _trusted(fitted).calculator(first))
+    if not _is_newer(domain_file(model), fitted):
+        shifted(fitted, model, frames.train, _trusted(fitted).calculator(first))
+        training_domain(frames.train, _trusted(model).calculator(first)).save(domain_file(model))
     potential = _trusted(model)
-    training_domain(frames.train, potential.calculator(first)).save(domain_file(model))
-    found = evaluate(recipe, potential, frames)
+    found = evaluate(recipe, potential, frames, directory, n_workers)
     registered = record(recipe, model, found, frames)
     write_record(registered, directory / f"{recipe.name}.json")
     (directory / f"{recipe.name}.md").write_text(card(recipe, frames, found, registered))
     return registered
+
+
+def _is_newer(file: Path, than: Path) -> bool:
+    return file.exists() and file.stat().st_mtime > than.stat().st_mtime
 
 
 def _trusted(model: Path) -> MACE:
@@ -110,29 +105,3 @@ def _refuse_other_fit(recipe: Recipe, labels: Path, fitted: Path) -> None:
             f"{fitted} was fitted to labels of another teacher than {recipe.teacher}: move it away, "
             f"or name another --dir; the frames in {labels} are then labelled anew"
         )
-
-
-def evaluate(recipe: Recipe, potential: MACE, frames: Split) -> Evaluation:
-    """Return the errors of a potential against its teacher on what it never saw.
-
-    Parameters
-    ----------
-    recipe
-        Which structures are held out, and the teacher.
-    potential
-        The model.
-    frames
-        Labelled frames; only those held out are used.
-    """
-    teacher = parse_level(recipe.teacher)
-    first = starts(recipe)[0].cluster
-    unseen = {start.family: start.cluster for start in starts(recipe) if start.held_out}
-    compared = [c for c in (first, *unseen.values()) if has_core(c) and len(c) <= LARGEST_COMPARED]
-    structures = (structure_errors(c, potential, teacher) for c in compared)
-    return Evaluation(
-        frames=frame_errors(frames.test, potential.calculator(first)),
-        structures=tuple(errors for errors in structures if errors is not None),
-        n_compared=len(compared),
-        exchanges=tuple(exchange_errors(potential, teacher)),
-        clusters=tuple(whole_clusters(potential)),
-    )

@@ -172,6 +172,8 @@ class Network(BaseModel):
         energies weigh more.
     stage_two_lr, stage_two_energy_weight
         Learning rate of that stage, and weight of energies per atom against 100 of forces.
+    ema_decay
+        The model is the running mean of the weights, over about ``1 / (1 - ema_decay)`` batches.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -191,6 +193,7 @@ class Network(BaseModel):
     stage_two: int = 45
     stage_two_lr: float = 1e-3
     stage_two_energy_weight: float = 1000.0
+    ema_decay: float = Field(default=0.99, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _one_shape(self) -> Network:

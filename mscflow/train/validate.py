@@ -241,20 +241,45 @@ class WholeRelaxation:
     n_outside: int
 
 
-def whole_clusters(model: Level, fmax: float = 0.05, max_steps: int = 500) -> list[WholeCluster]:
-    """Relax the clusters of the catalogue that the model covers, with small and with their own ligands."""
+@dataclass(frozen=True)
+class CatalogueStructure:
+    """A cluster of the catalogue as built.
+
+    Parameters
+    ----------
+    name
+        Name in the catalogue.
+    ligands
+        Names of its ligands.
+    cluster
+        The builder's geometry.
+    """
+
+    name: str
+    ligands: str
+    cluster: Cluster
+
+
+def catalogue_structures(model: Level) -> list[CatalogueStructure]:
+    """Build the clusters of the catalogue that the model covers, with small and with their own ligands."""
     found = []
     for name, entry in CATALOGUE.items():
         own = tuple(ligand for ligand, _ in entry.ligands)
         small = tuple(_small(ligand) for ligand in own)
         for ligands in dict.fromkeys([small, own]):
             cluster = build(name, ligands)
-            if len(cluster) > LARGEST_WHOLE or model.refusal(cluster):
-                continue
-            if built := topology(cluster).core_bonds:
-                end, failure = _whole_relaxation(cluster, built, model, fmax, max_steps)
-                found.append(WholeCluster(name, " + ".join(ligands), len(cluster), len(built), end, failure))
+            if len(cluster) <= LARGEST_WHOLE and not model.refusal(cluster) and topology(cluster).core_bonds:
+                found.append(CatalogueStructure(name, " + ".join(ligands), cluster))
     return found
+
+
+def whole_cluster(
+    built: CatalogueStructure, model: Level, fmax: float = 0.05, max_steps: int = 500
+) -> WholeCluster:
+    """Relax a cluster of the catalogue with the model from the builder's geometry."""
+    bonds = topology(built.cluster).core_bonds
+    end, failure = _whole_relaxation(built.cluster, bonds, model, fmax, max_steps)
+    return WholeCluster(built.name, built.ligands, len(built.cluster), len(bonds), end, failure)
 
 
 def _whole_relaxation(
@@ -282,28 +307,3 @@ def _small(ligand: str) -> str:
     if template.charge:
         return "formate"
     return "PH3" if "P" in template.symbols else "ammonia"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All errors of a potential.
-
-    Parameters
-    ----------
-    frames
-        By family, and for ``all``.
-    structures
-        Relaxed structures.
-    n_compared
-        Number of structures that were tried; the others react when the teacher relaxes them.
-    exchanges
-        Exchange energies.
-    clusters
-        Whole clusters from the builder's geometry.
-    """
-
-    frames: dict[str, FrameErrors]
-    structures: tuple[StructureErrors, ...]
-    n_compared: int
-    exchanges: tuple[ExchangeErrors, ...]
-    clusters: tuple[WholeCluster, ...]

@@ -4,12 +4,13 @@ from mscflow.builder import CATALOGUE
 from mscflow.errors import CalculationError
 from mscflow.levels import MACE
 from mscflow.train import validate
-from mscflow.train.validate import whole_clusters
+from mscflow.train.evaluate import _kept
+from mscflow.train.validate import catalogue_structures, whole_cluster
 
 
 def of(names, monkeypatch):
     monkeypatch.setattr(validate, "CATALOGUE", {name: CATALOGUE[name] for name in names})
-    return whole_clusters(MACE(), fmax=0.5, max_steps=40)
+    return [whole_cluster(built, MACE(), fmax=0.5, max_steps=40) for built in catalogue_structures(MACE())]
 
 
 def test_bonds_of_the_core_are_counted_with_small_and_with_own_ligands(monkeypatch):
@@ -31,3 +32,14 @@ def test_a_relaxation_that_fails_is_said(monkeypatch):
     (found,) = of(["In4P"], monkeypatch)
     assert found.relaxation is None
     assert found.failure == "lets it collapse"
+
+
+def test_parts_of_a_card_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(validate, "CATALOGUE", {"In4P": CATALOGUE["In4P"]})
+    (built,) = catalogue_structures(MACE())
+    part = tmp_path / "cluster.json"
+    found = _kept(part, whole_cluster, built, MACE(), 0.5)
+    assert found == whole_cluster(built, MACE(), fmax=0.5)
+    assert list(tmp_path.iterdir()) == [part]
+    part.write_text(part.read_text().replace('"In4P"', '"as it was kept"'))
+    assert _kept(part, whole_cluster, built, MACE(), 0.5).name == "as it was kept"

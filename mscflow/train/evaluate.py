@@ -1,0 +1,117 @@
+"""All errors of a potential, worked out side by side; parts are kept, so that a stopped card goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter
+
+from mscflow.levels import MACE, parse_level
+from mscflow.train.fit import Split
+from mscflow.train.recipe import Recipe
+from mscflow.train.starts import starts
+from mscflow.train.validate import (
+    ExchangeErrors,
+    FrameErrors,
+    StructureErrors,
+    WholeCluster,
+    catalogue_structures,
+    exchange_errors,
+    frame_errors,
+    has_core,
+    structure_errors,
+    whole_cluster,
+)
+from mscflow.train.workers import workers
+
+LARGEST_COMPARED = 75
+"""Structures of more atoms are not relaxed with the teacher for the card: that would take hours."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All errors of a potential.
+
+    Parameters
+    ----------
+    frames
+        By family, and for ``all``.
+    structures
+        Relaxed structures.
+    n_compared
+        Number of structures that were tried; the others react when the teacher relaxes them.
+    exchanges
+        Exchange energies.
+    clusters
+        Whole clusters from the builder's geometry.
+    """
+
+    frames: dict[str, FrameErrors]
+    structures: tuple[StructureErrors, ...]
+    n_compared: int
+    exchanges: tuple[ExchangeErrors, ...]
+    clusters: tuple[WholeCluster, ...]
+
+
+def evaluate(recipe: Recipe, potential: MACE, frames: Split, directory: Path, n_workers: int) -> Evaluation:
+    """Return the errors of a potential against its teacher on what it never saw.
+
+    Parameters
+    ----------
+    recipe
+        Which structures are held out, and the teacher.
+    potential
+        The model.
+    frames
+        Labelled frames; only those held out are used.
+    directory
+        Where the parts are kept, by the bytes of the model.
+    n_workers
+        Processes, one core each.
+    """
+    teacher = parse_level(recipe.teacher)
+    first = starts(recipe)[0].cluster
+    unseen = {start.family: start.cluster for start in starts(recipe) if start.held_out}
+    compared = [c for c in (first, *unseen.values()) if has_core(c) and len(c) <= LARGEST_COMPARED]
+    place = directory / "card" / f"{potential.hash[:12]}-{teacher.hash[:12]}"
+    place.mkdir(parents=True, exist_ok=True)
+    with workers(n_workers) as pool:
+        start = partial(_start, pool, place)
+        exchanges = start("exchanges", exchange_errors, potential, teacher)
+        structures = [
+            start(f"structure-{c.hash[:12]}", structure_errors, c, potential, teacher) for c in compared
+        ]
+        clusters = [
+            start(f"cluster-{c.cluster.hash[:12]}", whole_cluster, c, potential)
+            for c in catalogue_structures(potential)
+        ]
+        of_frames = frame_errors(frames.test, potential.calculator(first))
+        return Evaluation(
+            frames=of_frames,
+            structures=tuple(found for part in structures if (found := part.result()) is not None),
+            n_compared=len(compared),
+            exchanges=tuple(exchanges.result()),
+            clusters=tuple(part.result() for part in clusters),
+        )
+
+
+def _start(
+    pool: ProcessPoolExecutor, place: Path, name: str, work: Callable[..., Any], *arguments: Any
+) -> Future[Any]:
+    """Have a part worked out."""
+    return pool.submit(_kept, place / f"{name}.json", work, *arguments)
+
+
+def _kept(file: Path, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what the file holds; before that, work it out and write it."""
+    kind = TypeAdapter(get_type_hints(work)["return"])
+    if not file.exists():
+        unfinished = file.with_name(f".{file.name}.partial")
+        unfinished.write_bytes(kind.dump_json(work(*arguments)))
+        unfinished.rename(file)
+    return kind.validate_json(file.read_bytes())
