@@ -1,4 +1,4 @@
-"""Which tests may run side by side: files may; those that need the machine, or share dear fixtures, may not."""
+"""Which tests may run side by side: files may, but not those that share the machine or dear fixtures."""
 
 import pytest
 

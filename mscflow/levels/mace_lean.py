@@ -8,6 +8,7 @@ series.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -251,7 +252,7 @@ class _LayerTensors:
     """A layer's tables as tensors, those that depend on elements spread over the atoms."""
 
     def __init__(self, layer: Layer, elements: np.ndarray, tolerance: float, tensor: Any) -> None:
-        self.senders = tensor(layer.senders)
+        self.senders, self.update = tensor(layer.senders), tensor(layer.update)
         size = np.abs(layer.radial).max(axis=(0, 2))
         self.n_terms = int(np.flatnonzero(size > tolerance * size.max())[-1]) + 1
         self.radial = [tensor(series[: self.n_terms]) for series in layer.radial]
@@ -262,10 +263,9 @@ class _LayerTensors:
         kinds, first = np.unique(elements, return_index=True)
         ends = [*first[1:], len(elements)]
         self.polynomials = [
-            (slice(int(a), int(b)), tensor(layer.polynomials[e]))
+            (slice(int(a), int(b)), _polynomial(layer, int(e), self.update.dtype, self.update.device))
             for e, a, b in zip(kinds, first, ends, strict=True)
         ]
-        self.update = tensor(layer.update)
         self.residual = None if layer.residual is None else tensor(layer.residual[elements])
         n_lm = layer.linear_terms.shape[-1]
         i, j = np.triu_indices(n_lm)
@@ -293,6 +293,14 @@ class _LayerTensors:
         if features is None:
             return new + self.residual
         return new + torch.bmm(features[:, None], self.residual)[:, 0]
+
+
+@lru_cache(maxsize=256)
+def _polynomial(layer: Layer, element: int, dtype: Any, device: Any) -> Any:
+    """Return an element's polynomial as a tensor: the largest of the tables, shared by all molecules."""
+    import torch
+
+    return torch.as_tensor(layer.polynomials[element], dtype=dtype, device=device)
 
 
 class _Harmonics:

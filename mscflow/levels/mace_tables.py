@@ -31,7 +31,7 @@ class UnsupportedModelError(Exception):
     """The model is not one that these tables describe; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One message-passing layer; C channels, n_l degrees of spherical harmonics, n_lm = n_l² components.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from mscflow.levels.mace_lean import LeanMACE
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
+    from mscflow.optimize.surface import Surface, Together
 
 
 class CalculatorSurface:
@@ -76,3 +80,16 @@ class LeanBatch:
         energies, forces = self._evaluator(np.concatenate(positions))
         ends = np.cumsum(self._evaluator.sizes)[:-1]
         return [(float(e), f) for e, f in zip(energies, np.split(forces, ends), strict=True)]
+
+
+def threads_beside(surface: Surface | Together | None) -> AbstractContextManager[object]:
+    """Keep NumPy to one thread beside PyTorch: with threads of both, small products take far longer."""
+    if isinstance(surface, LeanSurface | LeanBatch):
+        context: AbstractContextManager[object] = _numpy().limit(limits=1, user_api="blas")
+        return context
+    return nullcontext()
+
+
+@cache
+def _numpy() -> ThreadpoolController:
+    return ThreadpoolController()

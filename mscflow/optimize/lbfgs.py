@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.blas import dtrsv
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse.linalg import splu
 
 from mscflow.errors import CalculationError
@@ -39,6 +40,9 @@ STALE = 0.5
 
 SETTLED = 10
 """Force calls that a model Hessian serves at least: making it more often saves no calls."""
+
+DENSE = 240
+"""Number of coordinates up to which the model Hessian is inverted; that of more is factored sparsely."""
 
 LEAST_CURVATURE = 1e-3
 """Steps along which the curvature was less teach nothing about a minimum / eV/Å²."""
@@ -331,7 +335,11 @@ class Minimiser(Steps):
 
 
 def _factored(hessian: Any) -> Solve:
-    """Return the function that applies the inverse of a positive definite matrix."""
+    """Return the function that applies the inverse of a positive definite matrix, sparse or dense."""
+    if hessian.shape[0] <= DENSE:
+        hessian = hessian if isinstance(hessian, np.ndarray) else hessian.toarray()
+        inverse = _inverse(hessian)
+        return lambda vectors: inverse @ vectors
     if isinstance(hessian, np.ndarray):
         factor = cho_factor(hessian)
         return lambda vectors: cho_solve(factor, vectors)
@@ -339,6 +347,12 @@ def _factored(hessian: Any) -> Solve:
     lu = splu(hessian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
     solve: Solve = lu.solve
     return solve
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Return the inverse of a positive definite matrix."""
+    upper, _ = dpotri(dpotrf(matrix)[0])
+    return np.asarray(upper + np.triu(upper, 1).T)
 
 
 def _longest(vectors: np.ndarray) -> float:

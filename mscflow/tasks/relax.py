@@ -13,9 +13,11 @@ from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels import Level, parse_level
+from mscflow.levels.surface import threads_beside
 from mscflow.optimize.course import Course
 from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.state_file import load, load_more, save
+from mscflow.optimize.surface import Surface
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import Role, topology
 
@@ -174,7 +176,11 @@ def finish(
     """
     warnings = level.require(cluster)
     try:
-        state, minimiser, course = _minimise(cluster, level, frozen, fmax, max_steps, begun, path, n_frames)
+        surfaces = level.surfaces(cluster)
+        with threads_beside(surfaces[0]):
+            state, minimiser, course = _minimise(
+                surfaces, cluster, level, frozen, fmax, max_steps, begun, path, n_frames
+            )
     except CalculationError as err:
         raise CalculationError(f"{level}, {cluster.name or cluster.formula}: {err}") from err
     max_force = minimiser.max_force(state.forces)
@@ -237,6 +243,7 @@ def fixed_atoms(cluster: Cluster, fixed: Fixed) -> list[int]:
 
 
 def _minimise(
+    surfaces: list[Surface],
     cluster: Cluster,
     level: Level,
     frozen: list[int],
@@ -247,7 +254,6 @@ def _minimise(
     n_frames: int,
 ) -> tuple[State, Minimiser, Course]:
     """Minimise on the surfaces of a level one after the other; the minimiser ends on the last of them."""
-    surfaces = level.surfaces(cluster)
     fingerprint = input_hash("state", cluster, level, fixed=frozen)
     minimiser = Minimiser(surfaces[0], cluster.numbers, frozen)
     if path is not None and path.exists():

@@ -10,6 +10,7 @@ import numpy as np
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels import Level, parse_level
+from mscflow.levels.surface import threads_beside
 from mscflow.optimize.lbfgs import State, Steps, Trial
 from mscflow.optimize.surface import Together
 from mscflow.tasks.relax import SEARCH_FMAX, Fixed, Relaxation, check_numbers, finish, fixed_atoms
@@ -127,6 +128,8 @@ def _search(members: list[_Member], level: Level, fmax: float, max_steps: int) -
         if evaluate is None:
             return
         at = [member.propose() if member in moving else member.cluster.positions for member in batch]
-        for member, result in zip(batch, evaluate(at), strict=True):
-            if member in moving:
-                member.learn(*result)
+        found = evaluate(at)
+        with threads_beside(evaluate):
+            for member, result in zip(batch, found, strict=True):
+                if member in moving:
+                    member.learn(*result)
