@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -116,7 +117,44 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
         ).returncode
     if code or not model.exists():
         raise CalculationError(f"the fit of {recipe.name} ended with code {code}: see {log}")
+    if recipe.network.averaged > 1:
+        average_weights(model, _checkpoints(directory)[-recipe.network.averaged :])
     return model.rename(finished)
+
+
+def _checkpoints(directory: Path) -> list[Path]:
+    """Return the checkpoints of a fit by epoch."""
+    return sorted((directory / "checkpoints").glob("*.pt"), key=lambda file: _epoch(file.stem))
+
+
+def _epoch(name: str) -> int:
+    found = re.search(r"_epoch-(\d+)", name)
+    return int(found.group(1)) if found else -1
+
+
+def average_weights(model: Path, checkpoints: Sequence[Path]) -> None:
+    """Give a model the mean of the weights of checkpoints.
+
+    What one epoch describes badly where labels are rare, two ligands run into each other, say, another one
+    describes well; the mean is better than each (Izmailov et al., UAI 2018, arXiv:1803.05407).
+
+    Parameters
+    ----------
+    model
+        File of the model, our own; it is overwritten.
+    checkpoints
+        Checkpoints of mace-torch's training.
+    """
+    import torch
+
+    network = torch.load(model, map_location="cpu", weights_only=False)
+    states = [torch.load(file, map_location="cpu", weights_only=True)["model"] for file in checkpoints]
+    mean = {
+        key: (sum(state[key] for state in states) / len(states)).to(first.dtype)
+        for key, first in states[0].items()
+    }
+    network.load_state_dict(mean)
+    torch.save(network, model)
 
 
 def _set_stage_two(checkpoints: Path, lr: float) -> None:

@@ -173,7 +173,9 @@ class Network(BaseModel):
     stage_two_lr, stage_two_energy_weight
         Learning rate of that stage, and weight of energies per atom against 100 of forces.
     ema_decay
-        The model is the running mean of the weights, over about ``1 / (1 - ema_decay)`` batches.
+        The weights of an epoch are a running mean, over about ``1 / (1 - ema_decay)`` batches.
+    averaged
+        Epochs at the end of the fit over which the weights of the model are averaged.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -194,6 +196,7 @@ class Network(BaseModel):
     stage_two_lr: float = 1e-3
     stage_two_energy_weight: float = 1000.0
     ema_decay: float = Field(default=0.99, gt=0, lt=1)
+    averaged: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _one_shape(self) -> Network:

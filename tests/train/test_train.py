@@ -223,6 +223,22 @@ def test_a_fit_starts_from_a_model(trained):
     np.testing.assert_allclose(*forces, atol=1e-4)
 
 
+def test_weights_of_the_last_epochs_are_averaged(trained):
+    place, _ = trained
+    recipe = RECIPE.model_copy(update={"network": RECIPE.network.model_copy(update={"averaged": 2})})
+    model = fit(recipe, [place / "labels"], place / "averaged")
+    found = torch.load(model, map_location="cpu", weights_only=False).state_dict()
+    files = list((place / "averaged" / "checkpoints").glob("*.pt"))
+    epochs = {int(file.stem.split("_epoch-")[1].split("_")[0]): file for file in files}
+    last = [
+        torch.load(epochs[n], map_location="cpu", weights_only=True)["model"] for n in sorted(epochs)[-2:]
+    ]
+    different = [key for key in last[0] if not torch.equal(last[0][key], last[1][key])]
+    assert different
+    for key in different:
+        torch.testing.assert_close(found[key], (last[0][key] + last[1][key]) / 2)
+
+
 def test_a_fit_starts_from_known_models_only(trained):
     place, model = trained
     recipe = RECIPE.model_copy(update={"network": Network(foundation=str(model))})
