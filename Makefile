@@ -13,7 +13,7 @@ run: $(STAMP)
 	$(BIN)/mscflow run inputs/quickstart.yaml --dir runs/quickstart
 
 test: $(STAMP) $(VENV)/.browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest
 
 check: $(STAMP)
 	$(BIN)/ruff check .
