@@ -16,6 +16,8 @@ from typing import Any
 
 from bson import json_util
 
+from mscflow.whole_file import write_whole
+
 VARIABLE = "MSCFLOW_EARLIER"
 """Environment variable with the path of the index; empty or missing: there is none."""
 
@@ -40,10 +42,7 @@ def write_index(stores: Iterable[Path], path: Path) -> Path:
     for store in stores:
         for digest, uuid, index in _rows(store, query):
             found[str(digest)].append((str(store.absolute()), uuid, index))
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(found))
-    os.replace(partial, path)  # noqa: PTH105 - a worker never reads half of it
-    return path
+    return write_whole(path, json.dumps(found))
 
 
 def earlier_outputs(input_hash: str) -> Iterator[tuple[str, Any]]:

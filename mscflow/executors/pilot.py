@@ -22,6 +22,7 @@ from typing import Any
 from mscflow.errors import CalculationError, InputError
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
 from mscflow.executors.site import Pool, Site
+from mscflow.whole_file import write_whole
 
 RECORD_FILE = "blocks.json"
 """What a later driver needs to find blocks that this one left behind."""
@@ -103,9 +104,7 @@ class PilotExecutor:
 
     def _record(self, processes: dict[str, int]) -> None:
         record = {"mark": self.mark, "scheduler": self.site.scheduler, "processes": processes}
-        partial = self.place / f".{RECORD_FILE}"
-        partial.write_text(json.dumps(record))
-        partial.replace(self.place / RECORD_FILE)
+        write_whole(self.place / RECORD_FILE, json.dumps(record))
 
 
 def scripts(site: Site) -> dict[str, str]:

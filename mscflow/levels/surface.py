@@ -82,7 +82,7 @@ class LeanBatch:
         return [(float(e), f) for e, f in zip(energies, np.split(forces, ends), strict=True)]
 
 
-def threads_beside(surface: Surface | Together | None) -> AbstractContextManager[object]:
+def threads_beside(surface: Surface | Together) -> AbstractContextManager[object]:
     """Keep NumPy to one thread beside PyTorch: with threads of both, small products take far longer."""
     if isinstance(surface, LeanSurface | LeanBatch):
         context: AbstractContextManager[object] = _numpy().limit(limits=1, user_api="blas")
@@ -92,4 +92,5 @@ def threads_beside(surface: Surface | Together | None) -> AbstractContextManager
 
 @cache
 def _numpy() -> ThreadpoolController:
+    """Return the libraries that are loaded now; PySCF's, which may come later, keeps its threads."""
     return ThreadpoolController()

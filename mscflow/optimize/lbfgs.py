@@ -336,13 +336,12 @@ class Minimiser(Steps):
 
 def _factored(hessian: Any) -> Solve:
     """Return the function that applies the inverse of a positive definite matrix, sparse or dense."""
-    if hessian.shape[0] <= DENSE:
-        hessian = hessian if isinstance(hessian, np.ndarray) else hessian.toarray()
-        inverse = _inverse(hessian)
-        return lambda vectors: inverse @ vectors
     if isinstance(hessian, np.ndarray):
         factor = cho_factor(hessian)
         return lambda vectors: cho_solve(factor, vectors)
+    if hessian.shape[0] <= DENSE:
+        inverse = _inverse(hessian.toarray())
+        return lambda vectors: inverse @ vectors
     options = {"SymmetricMode": True}
     lu = splu(hessian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
     solve: Solve = lu.solve

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mscflow.report.page import embed, fill, put, summary
+from mscflow.report.page import embed, fill, summary
 from mscflow.report.plots import ION_COLOURS, Figure, figure_of
 from mscflow.report.results import CampaignResults
 from mscflow.report.tables import Table
+from mscflow.whole_file import write_whole
 
 Named = list[tuple[str, CampaignResults]]
 
@@ -44,7 +45,7 @@ def write_comparison(campaigns: Sequence[CampaignResults], path: Path) -> Path:
         tables={table.key: table for make in makers if (table := make(named)).rows},
         plots=embed({key: figure for key, figure in plots.items() if figure["data"]}),
     )
-    return put(text, path)
+    return write_whole(path, text)
 
 
 def numbers_table(named: Named) -> Table:

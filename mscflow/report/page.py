@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from mscflow.report import plots, tables
 from mscflow.report.methods import bibtex, methods_paragraph
 from mscflow.report.results import CampaignResults
 from mscflow.topology import Role, topology
+from mscflow.whole_file import write_whole
 
 HYDROGEN_COLOUR = "#d5dbe1"
 """White would vanish on the white page."""
@@ -49,15 +49,7 @@ def write_report(results: CampaignResults, path: Path) -> Path:
     Path
         `path`.
     """
-    return put(render(results), path)
-
-
-def put(text: str, path: Path) -> Path:
-    """Write a page so that a reader never sees half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)  # noqa: PTH105 - pathlib has no atomic replacement with this promise
-    return path
+    return write_whole(path, render(results))
 
 
 def render(results: CampaignResults) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -28,6 +26,7 @@ from mscflow.train.validate import (
     whole_cluster,
 )
 from mscflow.train.workers import workers
+from mscflow.whole_file import write_whole
 
 LARGEST_COMPARED = 75
 """Structures of more atoms are not relaxed with the teacher for the card: that would take hours."""
@@ -81,13 +80,15 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split, directory: Path, n_
     place = directory / "card" / f"{potential.hash[:12]}-{teacher.hash[:12]}"
     place.mkdir(parents=True, exist_ok=True)
     with workers(n_workers) as pool:
-        start = partial(_start, pool, place)
-        exchanges = start("exchanges", exchange_errors, potential, teacher)
+        exchanges = pool.submit(_kept, place / "exchanges.json", exchange_errors, potential, teacher)
         structures = [
-            start(f"structure-{c.hash[:12]}", structure_errors, c, potential, teacher) for c in compared
+            pool.submit(
+                _kept, place / f"structure-{c.hash[:12]}.json", structure_errors, c, potential, teacher
+            )
+            for c in compared
         ]
         clusters = [
-            start(f"cluster-{c.cluster.hash[:12]}", whole_cluster, c, potential)
+            pool.submit(_kept, place / f"cluster-{c.cluster.hash[:12]}.json", whole_cluster, c, potential)
             for c in catalogue_structures(potential)
         ]
         of_frames = frame_errors(frames.test, potential.calculator(first))
@@ -100,18 +101,9 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split, directory: Path, n_
         )
 
 
-def _start(
-    pool: ProcessPoolExecutor, place: Path, name: str, work: Callable[..., Any], *arguments: Any
-) -> Future[Any]:
-    """Have a part worked out."""
-    return pool.submit(_kept, place / f"{name}.json", work, *arguments)
-
-
 def _kept(file: Path, work: Callable[..., Any], *arguments: Any) -> Any:
     """Return what the file holds; before that, work it out and write it."""
     kind = TypeAdapter(get_type_hints(work)["return"])
     if not file.exists():
-        unfinished = file.with_name(f".{file.name}.partial")
-        unfinished.write_bytes(kind.dump_json(work(*arguments)))
-        unfinished.rename(file)
+        write_whole(file, kind.dump_json(work(*arguments)).decode())
     return kind.validate_json(file.read_bytes())

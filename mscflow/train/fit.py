@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -124,19 +123,15 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
 
 def _checkpoints(directory: Path) -> list[Path]:
     """Return the checkpoints of a fit by epoch."""
-    return sorted((directory / "checkpoints").glob("*.pt"), key=lambda file: _epoch(file.stem))
-
-
-def _epoch(name: str) -> int:
-    found = re.search(r"_epoch-(\d+)", name)
-    return int(found.group(1)) if found else -1
+    files = (directory / "checkpoints").glob("*_epoch-*.pt")
+    return sorted(files, key=lambda file: int(file.stem.removesuffix("_swa").rpartition("-")[2]))
 
 
 def average_weights(model: Path, checkpoints: Sequence[Path]) -> None:
     """Give a model the mean of the weights of checkpoints.
 
-    What one epoch describes badly where labels are rare, two ligands run into each other, say, another one
-    describes well; the mean is better than each (Izmailov et al., UAI 2018, arXiv:1803.05407).
+    Where labels are rare, what one epoch describes badly another one describes well; a mean generalises
+    better (Izmailov et al., UAI 2018, arXiv:1803.05407).
 
     Parameters
     ----------

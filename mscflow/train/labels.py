@@ -213,9 +213,11 @@ def renewed(frames: list[Atoms], recipe: Recipe, start: Start) -> list[Atoms]:
 
 
 def labelled_by(recipe: Recipe, path: Path) -> bool:
-    """Return whether a file is there and the recipe's teacher labelled its frames, all at once."""
-    first = read(path, index="0:1", format="extxyz") if path.exists() else None
-    return first is not None and all(frame.info.get(TEACHER) == _mark(recipe) for frame in first)
+    """Return whether a file is there and the recipe's teacher labelled its first frame, and so all."""
+    if not path.exists():
+        return False
+    first = read(path, index="0:1", format="extxyz")
+    return all(frame.info.get(TEACHER) == _mark(recipe) for frame in first)
 
 
 def _mark(recipe: Recipe) -> str:
