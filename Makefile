@@ -13,7 +13,7 @@ run: $(STAMP)
 	$(BIN)/mscflow run inputs/quickstart.yaml --dir runs/quickstart
 
 test: $(STAMP) $(VENV)/.browser
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -26,7 +26,9 @@ docs: $(STAMP)
 	@echo docs/_build/html/index.html
 
 train: $(STAMP)
-	$(BIN)/mscflow train inputs/train_msc_small.yaml --dir runs/train
+	mkdir -p runs/train
+	tar xf inputs/train_msc_small_2.labels.tar.xz -C runs/train
+	$(BIN)/mscflow train inputs/train_msc_small_2.yaml --dir runs/train
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \

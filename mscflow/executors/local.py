@@ -100,7 +100,7 @@ class LocalExecutor:
     def _environment(self) -> dict[str, str]:
         """Return the environment of a worker: its share of the cores, and where this package lies."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        share = str(max(1, cores // self.n_workers))
+        share = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // self.n_workers))
         places = (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))
         return {
             **dict.fromkeys(THREAD_VARIABLES, share),

@@ -38,7 +38,7 @@ def figure_of(data: list[dict], x: str, y: str, **layout: Any) -> Figure:
             "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1c2733"},
             "paper_bgcolor": "white",
             "plot_bgcolor": "white",
-            "legend": {"orientation": "h", "y": 1.12},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
             **layout,
         },
     }

@@ -14,7 +14,7 @@ from mscflow.levels.registry import ModelRecord, file_checksum, find_model
 from mscflow.train.evaluate import Evaluation
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Network, Recipe
-from mscflow.train.validate import WholeCluster
+from mscflow.train.validate import WITHOUT_PAIRS, WholeCluster
 
 
 def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> ModelRecord:
@@ -26,6 +26,8 @@ def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> Mod
         "held_out_energy_mae_meV_per_atom": found.frames["all"].energy_mae,
         "structures_damaged": float(len(found.structures) - len(kept)),
     }
+    if WITHOUT_PAIRS in found.frames:
+        errors["held_out_force_mae_without_pairs_meV_per_A"] = found.frames[WITHOUT_PAIRS].force_mae
     if kept:
         errors["core_bond_max_A"] = max(s.core_bond[0] for s in kept)
         errors["cation_separation_mean_A"] = float(np.mean([s.separation for s in kept]))

@@ -10,6 +10,10 @@ SHAPE = ("channels", "max_l", "max_ell", "correlation", "r_max", "avg_num_neighb
 """Settings of a network that decide its shape."""
 
 
+BESIDE = "beside"
+"""Between the molecules in the name of a family of two."""
+
+
 class System(BaseModel):
     """One family of start structures: exactly one of `cluster`, `fragment` and `molecule`.
 
@@ -68,8 +72,13 @@ class System(BaseModel):
         if self.molecule is None:
             parts += [self.ligand, *(f"{n}{name}" for name, n in self.neutral.items())]
         parts += [self.exchange] if self.exchange else []
-        parts += ["beside", self.beside] if self.beside else []
+        parts += [BESIDE, self.beside] if self.beside else []
         return "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in parts)
+
+
+def is_pair(family: str) -> bool:
+    """Return whether a name is that of a family of two molecules beside each other."""
+    return f"-{BESIDE}-" in family
 
 
 class Sampling(BaseModel):

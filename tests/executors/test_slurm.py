@@ -214,8 +214,8 @@ def test_chemistry_survives(fault, slurm, energies_here, tmp_path):
 def test_chemistry_survives_blocks_that_run_out_of_time(slurm, energies_here, tmp_path):
     pool = {"cores": 2, "memory_gib": 3, "walltime": "00:01:00", "max_blocks": 1}
     site = Site.model_validate({**CHEMISTRY_SITE.model_dump(), "pools": {"small": pool, "large": pool}})
-    responses = mscflow.run(chemistry(10), site, tmp_path / "run")
-    require_same_chemistry(tmp_path / "run", responses, sorted(10 * energies_here))
+    responses = mscflow.run(chemistry(5), site, tmp_path / "run")
+    require_same_chemistry(tmp_path / "run", responses, sorted(5 * energies_here))
     blocks_used = list((tmp_path / "run" / "parsl").glob("*/block-*"))
     assert len(blocks_used) > len(site.pools)
 

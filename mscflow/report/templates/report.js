@@ -106,7 +106,7 @@
       const ball = sphere(structure.symbols.length > 300 ? 1 : 2);
       const traces = [...groups].map(([name, g]) => balls(structure, g.members, name, g.colour, ball));
       const axis = { visible: false, showspikes: false };
-      const layout = { margin: { l: 0, r: 0, t: 0, b: 0 }, uirevision: "keep", legend: { x: 0, y: 1 },
+      const layout = { margin: { l: 0, r: 0, t: 0, b: 0 }, uirevision: "keep", legend: { x: 0, y: 1, bgcolor: "rgba(255,255,255,0.6)" },
         font: { family: "system-ui, sans-serif", size: 13, color: "#1c2733" }, paper_bgcolor: "white",
         scene: { aspectmode: "data", xaxis: axis, yaxis: axis, zaxis: axis, dragmode: "orbit",
           camera: { eye: { x: 0.5, y: 0.95, z: 0.6 } } } };
