@@ -251,17 +251,31 @@ def _between(
     if not pairs:
         raise InputError(f"no pair {partial} in {cluster.name or cluster.formula}")
     counts = _counts(cluster, pairs)
-    sums = np.zeros((len(pairs), len(q)))
-    distances = BIN * np.arange(counts.shape[1])
+    sums = _broadened(counts, settings) if settings.qbroad else _sharp(counts, settings)
+    return np.asarray(sum(2 * damped[a] * damped[b] * row for (a, b), row in zip(pairs, sums, strict=True)))
+
+
+def _sharp(counts: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return the sum of counts · sin(Qr)/(Qr), shape (n_kinds, n_q), by a chirp z-transform."""
+    from scipy.signal import czt
+
+    weights = np.zeros_like(counts)
+    weights[:, 1:] = counts[:, 1:] / (BIN * np.arange(1, counts.shape[1]))
+    turn = 1j * BIN
+    waves = czt(weights, len(settings.q), np.exp(-turn * settings.qstep), np.exp(turn * settings.qmin))
+    at_zero = np.broadcast_to(counts.sum(axis=1, keepdims=True), waves.shape).copy()
+    return np.divide(-waves.imag, settings.q, out=at_zero, where=settings.q > 0)
+
+
+def _broadened(counts: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return the same with every wave damped by exp(−(Qr·qbroad)²/2), block by block."""
+    sums = np.zeros((len(counts), len(settings.q)))
     used = np.flatnonzero(counts.any(axis=0))
     for start in range(0, len(used), BLOCK):
         bins = used[start : start + BLOCK]
-        phase = np.outer(distances[bins], q)
-        waves = np.sin(phase) / phase
-        if settings.qbroad:
-            waves *= np.exp(-((phase * settings.qbroad) ** 2) / 2)
-        sums += counts[:, bins] @ waves
-    return np.asarray(sum(2 * damped[a] * damped[b] * row for (a, b), row in zip(pairs, sums, strict=True)))
+        phase = np.outer(BIN * bins, settings.q)
+        sums += counts[:, bins] @ (np.sinc(phase / np.pi) * np.exp(-((phase * settings.qbroad) ** 2) / 2))
+    return sums
 
 
 def _counts(cluster: Cluster, pairs: Sequence[tuple[str, str]]) -> np.ndarray:

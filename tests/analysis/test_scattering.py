@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.signal import find_peaks
+from scipy.signal import find_peaks, peak_widths
 from scipy.spatial.transform import Rotation
 
 import mscflow
@@ -81,13 +81,24 @@ def test_partial_functions_add_up():
 
 
 def test_cadmium_selenide_clusters_look_as_published():
-    """Nearest neighbours at 2.6 Å; sharp peaks for zincblende; correlations end with the cluster."""
-    found = mscflow.pdf(build("Cd35Se20", ligand=["chloride", "ammonia"]), rmax=25.0, qdamp=0.0)
-    peaks, _ = find_peaks(found.g, prominence=0.2 * found.g.max())
-    assert found.r[peaks[0]] == pytest.approx(2.6, abs=0.1)
-    assert found.r[peaks[1]] == pytest.approx(4.3, abs=0.2)
-    far = np.abs(found.g[found.r > 20]).max()
-    assert far < 0.05 * found.g.max()
+    """Neighbours at 2.6 Å; zincblende: sharp peaks to 13 Å; pseudo-wurtzite: a broad band near 4 Å."""
+    widths = {}
+    for name in ("Cd35Se20", "Cd21Se20"):
+        found = mscflow.pdf(build(name, ["chloride", "ammonia"]), rmax=25.0, qdamp=0.0)
+        peaks, _ = find_peaks(found.g, prominence=0.2 * found.g.max())
+        widths[name] = peak_widths(found.g, peaks)[0] * (found.r[1] - found.r[0])
+        assert found.r[peaks[0]] == pytest.approx(2.6, abs=0.1)
+        assert found.r[peaks[1]] == pytest.approx(4.3, abs=0.2)
+        if name == "Cd35Se20":
+            last = found.r[np.abs(found.g) > 0.05 * found.g.max()].max()
+            assert last == pytest.approx(13, abs=1)
+    assert max(widths["Cd35Se20"]) < 0.3
+    assert widths["Cd21Se20"][1] > 1.5 * widths["Cd35Se20"][1]
+
+
+def test_hardly_broadened_is_not_broadened():
+    sharp, broadened = pdf(IN4P), pdf(IN4P, qbroad=1e-7)
+    np.testing.assert_allclose(broadened.g, sharp.g, atol=1e-8 * sharp.g.max())
 
 
 def test_diffraction_of_a_large_cluster_has_the_first_maximum_of_indium_phosphide():
