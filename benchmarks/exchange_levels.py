@@ -12,16 +12,12 @@ from __future__ import annotations
 from mscflow import build, exchange, refine, relax
 from mscflow.reactions.reaction import distinct_species
 from mscflow.tasks.relax import Relaxation
+from mscflow.train.validate import is_damaged
 
 IONS = ("Zn2+", "Cd2+", "Ga3+")
 LEVELS = ("mace:msc-small", "gfn1-xtb", "gfn2-xtb", "gfn2-xtb+pairs")
 DFT = "pbe-d3bj/def2-svp"
 FMAX = 0.05
-
-
-def is_damaged(relaxation: Relaxation) -> bool:
-    """Return whether a core bond or a ligand was lost, or ligands reacted."""
-    return any(word in warning for warning in relaxation.warnings for word in ("broken", "left", "reacted"))
 
 
 def main() -> None:

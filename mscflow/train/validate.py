@@ -127,7 +127,7 @@ def structure_errors(
     `has_core`.
     """
     found = relax(start, teacher, fmax=fmax)
-    if _damaged(found):
+    if is_damaged(found):
         return None
     reference = found.cluster
     relaxation = relax(reference, model, fmax=fmax)
@@ -141,11 +141,12 @@ def structure_errors(
         name=start.name,
         core_bond=(float(bond_error.max()), float(bond_error.mean())),
         separation=float(pair_error.mean()),
-        kept=not _damaged(relaxation),
+        kept=not is_damaged(relaxation),
     )
 
 
-def _damaged(relaxation: Relaxation) -> bool:
+def is_damaged(relaxation: Relaxation) -> bool:
+    """Return whether a core bond or a ligand was lost, or ligands reacted."""
     return any(word in warning for warning in relaxation.warnings for word in ("broken", "left", "reacted"))
 
 
@@ -186,7 +187,7 @@ def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[Ex
     ours, theirs = (
         {key: relax(c, level, fmax=fmax) for key, c in species.items()} for level in (model, teacher)
     )
-    damaged = {key for key in species if _damaged(ours[key]) or _damaged(theirs[key])}
+    damaged = {key for key in species if is_damaged(ours[key]) or is_damaged(theirs[key])}
     return [
         ExchangeErrors(
             label=r.label,
@@ -312,7 +313,7 @@ def _whole_relaxation(
         n_kept=len(built & bonds),
         n_new=len(bonds - built),
         n_force_calls=relaxation.n_force_calls,
-        kept=not _damaged(relaxation),
+        kept=not is_damaged(relaxation),
         n_outside=sum(distance > 1 for distance in relaxation.extrapolation),
     )
     return end, ""

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 
 from mscflow import build, homology
+from mscflow.chemistry import ANIONS
 
 SHELLS = {"In26P13": ("formate",), "In26As18": ("formate", "PH3"), "Cd26Se17": ("formate", "PH3")}
 
@@ -17,7 +18,7 @@ def cluster(name):
 
 
 def n_anions(place, structure):
-    return sum(structure.symbols[atom] in ("P", "As", "Se") for atom in place.mapping)
+    return sum(structure.symbols[atom] in ANIONS for atom in place.mapping)
 
 
 def test_in26as18_and_cd26se17_share_a_cage_with_fourteen_anions():

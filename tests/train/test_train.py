@@ -365,6 +365,7 @@ def test_the_card_of_the_shipped_model_belongs_to_it():
     assert f"| {record.errors['held_out_force_mae_meV_per_A']:.0f} |" in card
     assert f"| {record.errors['held_out_force_mae_without_pairs_meV_per_A']:.0f} |" in card
     assert record.errors["structures_damaged"] == 0
+    assert record.errors["held_out_force_mae_meV_per_A"] < 110
     assert record.errors["held_out_force_mae_without_pairs_meV_per_A"] < 80
     assert record.errors["core_bond_max_A"] < 0.2
 
