@@ -25,7 +25,8 @@ from mscflow.builder import build
 from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.levels import PySCF
-from mscflow.levels.scf import ground_state, mean_field
+from mscflow.levels.molecule import molecule
+from mscflow.levels.scf import ground_state
 from mscflow.reactions.exchange import exchange
 
 LEVEL = PySCF(grid=3)
@@ -64,7 +65,7 @@ def stock(cluster: Cluster) -> tuple[float, int, float]:
     from pyscf import dft
 
     started = time.perf_counter()
-    mol = mean_field(cluster, LEVEL).mol
+    mol = molecule(cluster, LEVEL)
     kind = dft.UKS if cluster.multiplicity > 1 else dft.RKS
     mf = kind(mol, xc=LEVEL.xc).density_fit(auxbasis=LEVEL.auxiliary_basis, only_dfj=True)
     mf.grids.level, mf.conv_tol, mf.max_cycle = LEVEL.grid, LEVEL.conv_tol, MAX_CYCLES
@@ -72,17 +73,15 @@ def stock(cluster: Cluster) -> tuple[float, int, float]:
     return float(mf.e_tot), int(mf.cycles) if mf.converged else -1, time.perf_counter() - started
 
 
-def row(label: str, cluster: Cluster, rows: Path | None) -> dict[str, tuple[float, int, float]]:
+def row(cluster: Cluster, rows: Path | None) -> dict[str, tuple[float, int, float]]:
     """Return both results for a geometry, from the file of rows where it has them."""
-    known = rows.read_text().splitlines() if rows and rows.exists() else []
-    for line in known:
-        kept = json.loads(line)
-        if kept["label"] == label and kept["hash"] == cluster.hash:
+    for line in rows.read_text().splitlines() if rows and rows.exists() else []:
+        if (kept := json.loads(line))["hash"] == cluster.hash:
             return kept
     found = {"ours": ours(cluster), "stock": stock(cluster)}
     if rows:
         with rows.open("a") as file:
-            file.write(json.dumps({"label": label, "hash": cluster.hash, **found}) + "\n")
+            file.write(json.dumps({"hash": cluster.hash, **found}) + "\n")
     return found
 
 
@@ -103,7 +102,7 @@ def main() -> None:
     for name in arguments.cases or CASES:
         cluster = CASES[name]()
         for geometry, member in (("builder's", cluster), ("distorted", distorted(cluster))):
-            found = row(f"{name} {geometry}", member, arguments.rows)
+            found = row(member, arguments.rows)
             (energy, cycles, wall), (their_energy, their_cycles, their_wall) = found["ours"], found["stock"]
             ratios.append(their_wall / wall)
             print(

@@ -10,18 +10,14 @@ This module imports PySCF at the top: import it inside functions only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from pyscf import df, gto, lib
-from pyscf.ao2mo.outcore import balance_partition
 from scipy.linalg import solve
 
+from mscflow.levels.coulomb import StoredIntegrals, three_centre
 from mscflow.levels.integration import Box, BoxNumInt, over_boxes
-
-BLOCK_MB = 600.0
-"""Size of a block of three-centre integrals / MB."""
 
 
 def gradient(mf: Any) -> np.ndarray:
@@ -48,7 +44,7 @@ def gradient(mf: Any) -> np.ndarray:
         method.grad_nuc()
         + _core_hamiltonian(mf.mol, total)
         - 2 * _by_atom(mf.mol, np.einsum("xij,ij->ix", overlap, weighted))
-        + _coulomb(mf.mol, _auxiliary(mf), total)
+        + _coulomb(mf, total)
         + _exchange_correlation(mf, densities)
     )
 
@@ -56,12 +52,6 @@ def gradient(mf: Any) -> np.ndarray:
 def _by_atom(mol: gto.Mole, of_function: np.ndarray) -> np.ndarray:
     """Sum over the basis functions of each atom, shape (n_functions, 3) to (n_atoms, 3)."""
     return np.array([of_function[p0:p1].sum(axis=0) for p0, p1 in mol.aoslice_by_atom()[:, 2:]])
-
-
-def _auxiliary(mf: Any) -> gto.Mole:
-    if mf.with_df.auxmol is None:
-        return df.addons.make_auxmol(mf.mol, mf.with_df.auxbasis)
-    return mf.with_df.auxmol
 
 
 def _core_hamiltonian(mol: gto.Mole, density: np.ndarray) -> np.ndarray:
@@ -86,42 +76,26 @@ def _core_hamiltonian(mol: gto.Mole, density: np.ndarray) -> np.ndarray:
     return potentials - 2 * _by_atom(mol, functions)
 
 
-def _coulomb(mol: gto.Mole, auxiliary: gto.Mole, density: np.ndarray) -> np.ndarray:
+def _coulomb(mf: Any, density: np.ndarray) -> np.ndarray:
     """Return the contribution of the fitted Coulomb energy."""
-    packed = lib.pack_tril(2 * density - np.diag(density.diagonal()))
-    fitted = np.zeros(auxiliary.nao)
-    for functions, integrals in _three_centre(mol, auxiliary, "int3c2e", "s2ij"):
-        fitted[functions] = integrals @ packed
-    fitted = solve(auxiliary.intor("int2c2e"), fitted, assume_a="pos")
+    mol, fitting = mf.mol, mf.with_df
+    auxiliary = fitting.auxmol or df.addons.make_auxmol(mol, fitting.auxbasis)
+    if isinstance(fitting, StoredIntegrals):
+        fitted = fitting.fit(density[None])[0]
+    else:
+        packed = lib.pack_tril(2 * density - np.diag(density.diagonal()))
+        fitted = np.zeros(auxiliary.nao)
+        for functions, integrals in three_centre(mol, auxiliary, "int3c2e", "s2ij"):
+            fitted[functions] = integrals @ packed
+        fitted = solve(auxiliary.intor("int2c2e"), fitted, assume_a="pos")
     of_function, of_fit = np.zeros((mol.nao, 3)), np.zeros((auxiliary.nao, 3))
-    for functions, integrals in _three_centre(mol, auxiliary, "int3c2e_ip1", "s1"):
+    for functions, integrals in three_centre(mol, auxiliary, "int3c2e_ip1", "s1"):
         for x in range(3):
             part = np.einsum("pji,ji->pi", integrals[x], density) * fitted[functions, None]
             of_function[:, x] += part.sum(axis=0)
             of_fit[functions, x] = 2 * part.sum(axis=1)
     of_fit += np.einsum("xpq,q,p->px", auxiliary.intor("int2c2e_ip1"), fitted, fitted)
     return _by_atom(auxiliary, of_fit) - 2 * _by_atom(mol, of_function)
-
-
-def _three_centre(
-    mol: gto.Mole, auxiliary: gto.Mole, name: str, symmetry: str
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield integrals (i j|P) block by block of P.
-
-    Their shape is (n_block, n (n + 1) / 2) with symmetry ``s2ij``, with ``s1`` (3, n_block, n, n), i last.
-    """
-    both = mol + auxiliary
-    name = mol._add_suffix(name)
-    optimiser = gto.moleintor.make_cintopt(both._atm, both._bas, both._env, name)
-    components = 1 if symmetry == "s2ij" else 3
-    width = int(np.clip(BLOCK_MB * 1e6 / (8 * components * mol.nao**2), 20, 480))
-    first = auxiliary.ao_loc
-    for start, stop, _ in balance_partition(first, width):
-        shells = (0, mol.nbas, 0, mol.nbas, mol.nbas + start, mol.nbas + stop)
-        block = gto.moleintor.getints(
-            name, both._atm, both._bas, both._env, shells, components, aosym=symmetry, cintopt=optimiser
-        )
-        yield slice(first[start], first[stop]), block.T if symmetry == "s2ij" else block.transpose(0, 3, 2, 1)
 
 
 def _exchange_correlation(mf: Any, densities: np.ndarray) -> np.ndarray:
@@ -134,17 +108,17 @@ def _exchange_correlation(mf: Any, densities: np.ndarray) -> np.ndarray:
         window = np.ix_(box.functions, box.functions)
         of_function = np.zeros((len(box.functions), 3))
         parts = [d[window] for d in densities]
-        products = [ao[0] @ d for d in parts]
-        rho = np.array([np.einsum("xgi,gi->xg", ao[:4], p) for p in products])
+        products = [d @ ao[0] for d in parts]
+        rho = np.array([np.einsum("xig,ig->xg", ao[:4], p) for p in products])
         rho[:, 1:] *= 2
         weights = integrator.energy_and_potential(mf.xc, rho)[1] * mf.grids.weights[box.points]
         for density, product, weight in zip(parts, products, weights, strict=True):
-            along = np.einsum("xgi,xg->gi", ao[1:4], weight[1:]) @ density
-            along += product * weight[0][:, None]
+            along = density @ np.einsum("xig,xg->ig", ao[1:4], weight[1:])
+            along += product * weight[0]
             for x, rows in enumerate(((4, 5, 6), (5, 7, 8), (6, 8, 9))):
-                bent = sum(ao[row] * weight[y][:, None] for y, row in enumerate(rows, start=1))
-                of_function[:, x] += np.einsum("gi,gi->i", ao[1 + x], along)
-                of_function[:, x] += np.einsum("gi,gi->i", bent, product)
+                bent = sum(ao[row] * weight[y] for y, row in enumerate(rows, start=1))
+                of_function[:, x] += np.einsum("ig,ig->i", ao[1 + x], along)
+                of_function[:, x] += np.einsum("ig,ig->i", bent, product)
         return box.functions, of_function
 
     total = np.zeros((mf.mol.nao, 3))

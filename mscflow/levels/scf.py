@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pyscf.scf.addons import smearing
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels.cost import FITTED, require_memory
+from mscflow.levels.coulomb import StoredIntegrals
 from mscflow.levels.dispersion import dispersion
 from mscflow.levels.gradient import gradient
 from mscflow.levels.guess import initial_density
@@ -31,7 +33,7 @@ from mscflow.levels.pyscf import SOLVENTS, PySCF
 from mscflow.levels.scf_checkpoint import ORBITALS, ScfCheckpoint, spin_densities
 
 COARSE_GRID = 0
-COARSE_CONV_TOL = 1e-4
+COARSE_CONV_TOL = 1e-5
 """First stage: far from the solution neither the grid nor the threshold / Eh matters."""
 
 VALUE_SHARE = 0.4
@@ -143,10 +145,13 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
         mf = sgx.sgx_fit(mf, auxbasis=level.auxiliary_basis, pjs=True)
     else:
         mf = mf.density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
+        if route.route == FITTED and not level.is_hybrid:
+            mf.with_df = StoredIntegrals(mol, level.auxiliary_basis)
+    mf.get_hcore = cache(mf.get_hcore)  # not once per stage
     limit = memory_limit()
     mf._numint = BoxNumInt(min(VALUE_SHARE * limit, limit - route.memory_gib) * GIB / 1e6)
     mf.grids.level = level.grid if grid is None else grid
-    if route.route == FITTED:
+    if route.route == FITTED and level.is_hybrid:
         mf.with_df.build()
     if level.solvent is not None:
         mf = mf.PCM()
@@ -224,7 +229,8 @@ def _solve(
     for label, stage_grid, stage_tol in _stages(level, mf, conv_tol):
         if stage_grid is not None:
             mf.grids.level = stage_grid
-            mf.grids.reset()
+            mf.grids.reset().build(with_non0tab=False, sort_grids=False)  # the boxes sort it
+            mf._numint.rough = stage_tol > conv_tol
         density, n, lines = _converge(mf, density, stage_tol, label, cluster)
         cycles += n
         stages += lines

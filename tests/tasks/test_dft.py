@@ -62,7 +62,7 @@ def plain(cluster: Cluster, level: PySCF, guess: str = "minao"):
 def test_energies_equal_plain_pyscf(cluster, level):
     state = ours(cluster, level)
     reference, _ = plain(cluster, level)
-    assert state.energy / Hartree == pytest.approx(reference.e_tot, abs=1e-6)
+    assert state.energy / Hartree == pytest.approx(reference.e_tot, abs=1e-7)
     mine = np.ravel(state.mf.mo_energy)
     assert np.allclose(mine, np.ravel(reference.mo_energy), atol=2e-4)
 
@@ -72,7 +72,7 @@ def test_forces_equal_plain_pyscf():
     reference, _ = plain(ZINC, level)
     gradient = reference.nuc_grad_method().kernel()
     mine = forces(ours(ZINC, level))
-    assert np.abs(mine * 0.529177210903 / Hartree + gradient).max() < 2e-5
+    assert np.abs(mine * 0.529177210903 / Hartree + gradient).max() < 1e-5
 
 
 def test_ions_mixed_with_atoms_are_a_better_start_than_atoms():
