@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ase import units
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
@@ -15,7 +15,7 @@ from mscflow.levels import AnyLevel
 from mscflow.reactions.reaction import Reaction, distinct_species
 from mscflow.tasks.document import Document, input_hash
 from mscflow.tasks.refine import Refinement
-from mscflow.tasks.relax import Relaxation
+from mscflow.tasks.relax import Relaxation, bond_changes
 from mscflow.tasks.vibrate import Vibrations
 
 KJ_MOL = units.mol / units.kJ
@@ -73,6 +73,9 @@ class ReactionEnergy(BaseModel):
         one atmosphere, see `mscflow.analysis.thermochemistry`.
     level
         Text form of the level of all its species.
+    changed
+        Species that lost a core bond or a ligand, or whose ligands reacted: the energy is that of another
+        reaction.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -90,11 +93,17 @@ class ReactionEnergy(BaseModel):
     gibbs: float | None = None
     gibbs_kj_mol: float | None = None
     level: str = ""
+    changed: list[str] = Field(default_factory=list)
 
     @property
     def group(self) -> str:
         """What tables and plots sort by: the kind, of an exchange the ion."""
         return self.kind or self.ion
+
+    @property
+    def marked_label(self) -> str:
+        """The label, with a star where a species changed."""
+        return f"{self.label} *" if self.changed else self.label
 
 
 class ReactionEnergies(Document):
@@ -103,7 +112,7 @@ class ReactionEnergies(Document):
     Attributes
     ----------
     reactions
-        Sorted by kind and ion, then by energy.
+        Sorted by kind and ion, those without changed species first, then by energy.
     species
         All species, the reactant first.
     geometry_level, energy_level
@@ -137,7 +146,7 @@ class Spread:
     ion, n
         Incoming cation and number of them.
     lowest
-        Lowest energy of each arrangement / eV.
+        Lowest energy of each arrangement / eV, of reactions without changed species.
     """
 
     ion: str
@@ -151,6 +160,8 @@ def spreads(energies: ReactionEnergies) -> list[Spread]:
         return []
     lowest: dict[tuple[str, int], dict[int, float]] = {}
     for row in energies.reactions:
+        if row.changed:
+            continue
         of_ion = lowest.setdefault((row.ion, row.n), {})
         of_ion[row.arrangement] = min(row.energy, of_ion.get(row.arrangement, row.energy))
     return [Spread(ion, n, tuple(found.values())) for (ion, n), found in sorted(lowest.items())]
@@ -184,7 +195,7 @@ def collect(
     Returns
     -------
     ReactionEnergies
-        Reactions whose species are all known, sorted by kind, ion and energy; the rest is listed as failed.
+        Reactions whose species are all known, sorted as there; the rest is listed as failed.
 
     Raises
     ------
@@ -202,7 +213,12 @@ def collect(
     level = next(iter(levels.values()))
     energies = {key: result.energy for key, result in known.items()}
     thermal = {} if temperature is None else _thermal(vibrations or {}, temperature)
-    done = [_reaction_energy(r, energies, thermal, level.text) for r in reactions if _complete(r, energies)]
+    changed = {key for key, result in known.items() if bond_changes(species[key], result.cluster)}
+    done = [
+        _reaction_energy(r, energies, thermal, level.text, changed)
+        for r in reactions
+        if _complete(r, energies)
+    ]
     warned = sorted(
         f"{species[key].name}: {warning}" for key, result in known.items() for warning in result.warnings
     )
@@ -210,7 +226,7 @@ def collect(
         input_hash=input_hash(
             "reactions", list(species.values()), level, reactions=[r.equation for r in reactions]
         ),
-        reactions=sorted(done, key=lambda row: (row.kind, row.ion, row.energy)),
+        reactions=_ranked(done),
         species=[
             Species(
                 name=species[key].name,
@@ -249,9 +265,7 @@ def merged_energies(documents: Sequence[ReactionEnergies]) -> ReactionEnergies:
     first = documents[0]
     return ReactionEnergies(
         input_hash=hashlib.sha256("".join(d.input_hash for d in documents).encode()).hexdigest(),
-        reactions=sorted(
-            (row for d in documents for row in d.reactions), key=lambda row: (row.kind, row.ion, row.energy)
-        ),
+        reactions=_ranked(row for d in documents for row in d.reactions),
         species=[species for d in documents for species in d.species],
         geometry_level=", ".join(dict.fromkeys(d.geometry_level for d in documents)),
         energy_level=", ".join(dict.fromkeys(d.energy_level for d in documents)),
@@ -261,6 +275,10 @@ def merged_energies(documents: Sequence[ReactionEnergies]) -> ReactionEnergies:
         temperature=first.temperature,
         warnings=[line for d in documents for line in d.warnings],
     )
+
+
+def _ranked(rows: Iterable[ReactionEnergy]) -> list[ReactionEnergy]:
+    return sorted(rows, key=lambda row: (row.kind, row.ion, bool(row.changed), row.energy))
 
 
 def _thermal(vibrations: Mapping[str, Vibrations | None], temperature: float) -> dict[str, float]:
@@ -285,7 +303,11 @@ def _complete(reaction: Reaction, energies: Mapping[str, float]) -> bool:
 
 
 def _reaction_energy(
-    reaction: Reaction, energies: Mapping[str, float], thermal: Mapping[str, float], level: str
+    reaction: Reaction,
+    energies: Mapping[str, float],
+    thermal: Mapping[str, float],
+    level: str,
+    changed: Collection[str],
 ) -> ReactionEnergy:
     energy = reaction.energy(energies)
     gibbs = energy + reaction.energy(thermal) if _complete(reaction, thermal) else None
@@ -303,4 +325,5 @@ def _reaction_energy(
         gibbs=gibbs,
         gibbs_kj_mol=None if gibbs is None else gibbs * KJ_MOL,
         level=level,
+        changed=[cluster.name for cluster, _ in reaction.species if cluster.hash in changed],
     )

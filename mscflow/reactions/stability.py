@@ -57,6 +57,8 @@ class Range:
 def compositions(energies: ReactionEnergies, ion: str) -> list[Composition]:
     """Return the best placement for each number of ions, the cluster as it was first.
 
+    One of which a species changed counts only where there is no other.
+
     Raises
     ------
     InputError
@@ -70,9 +72,12 @@ def compositions(energies: ReactionEnergies, ion: str) -> list[Composition]:
     def cost(row: ReactionEnergy) -> float:
         return row.gibbs if free and row.gibbs is not None else row.energy
 
+    def rank(row: ReactionEnergy) -> tuple[bool, float]:
+        return bool(row.changed), cost(row)
+
     found = [Composition(0, 0.0, "as it was")]
     for n in sorted({row.n for row in rows}):
-        best = min((row for row in rows if row.n == n), key=cost)
+        best = min((row for row in rows if row.n == n), key=rank)
         found.append(Composition(n, cost(best), best.label))
     return found
 

@@ -22,6 +22,9 @@ from mscflow.report.results import CampaignResults
 from mscflow.topology import Role, topology
 from mscflow.whole_file import write_whole
 
+N_OPEN_WARNINGS = 8
+"""Further ones are folded away."""
+
 HYDROGEN_COLOUR = "#d5dbe1"
 """White would vanish on the white page."""
 
@@ -61,6 +64,7 @@ def render(results: CampaignResults) -> str:
         results=results,
         summary=summary(results),
         warnings=results.warnings(),
+        n_open_warnings=N_OPEN_WARNINGS,
         tables={table.key: table for table in all_tables(results)},
         plots=embed(all_plots(results)),
         structures=embed([*drawn, *_played(results, sites)]),
@@ -123,11 +127,10 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
         rows.append(("Orbital gap", f"{f.gap:.2f} eV", f.level_text))
     if results.exchange is not None:
         for ion in dict.fromkeys(row.ion for row in results.exchange.reactions):
-            best = min(
-                (row for row in results.exchange.reactions if row.ion == ion), key=lambda row: row.energy
-            )
+            best = next(row for row in results.exchange.reactions if row.ion == ion)
             name = f"Lowest exchange energy, {ion}"
-            rows.append((name, f"{best.energy:+.2f} eV ({best.label})", results.exchange.energy_level))
+            value = f"{best.energy:+.2f} eV ({best.marked_label})"
+            rows.append((name, value, best.level or results.exchange.energy_level))
     if results.excitations is not None and results.excitations.states:
         first = results.excitations.states[0]
         value = f"{first.energy:.2f} eV, {first.wavelength:.0f} nm, f = {first.oscillator_strength:.3f}"

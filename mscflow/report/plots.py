@@ -16,7 +16,7 @@ BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8571b", "#2f7d4f", "#6b7480"
 DOS_FWHM = 0.2
 """Width of an orbital in the density of states / eV."""
 
-ION_COLOURS = (BLUE, ORANGE, GREEN, "#7a4fa3", "#a8324a", "#4a7f8c")
+ION_COLOURS = (BLUE, ORANGE, GREEN, "#7a4fa3", "#a8324a", "#3fa7b5", "#8a6d1f", "#d36ba0", "#1c2733")
 
 
 def figure_of(data: list[dict], x: str, y: str, **layout: Any) -> Figure:
@@ -152,7 +152,7 @@ def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
                 "type": "bar",
                 "orientation": "h",
                 "name": group,
-                "y": [row.label.replace(", ", ",<br>") for row in rows],
+                "y": [row.marked_label.replace(", ", ",<br>") for row in rows],
                 "x": [row.energy for row in rows],
                 "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
             }

@@ -220,7 +220,7 @@ def _energies(
     rows = [
         (
             row.group,
-            f"{row.label} [{row.level}]" if mixed else row.label,
+            f"{row.marked_label} [{row.level}]" if mixed else row.marked_label,
             f"{row.energy:+.3f}",
             f"{row.energy_kj_mol:+.1f}",
             *(("–" if row.gibbs is None else f"{row.gibbs:+.3f}",) if free else ()),
@@ -234,6 +234,8 @@ def _energies(
         caption += (
             f"; Gibbs energies with vibrations at {energies.geometry_level}, ideal gas at one atmosphere"
         )
+    if any(row.changed for row in energies.reactions):
+        caption += "; * a species lost a core bond or a ligand: the energy is of another reaction"
     return Table(key, caption, columns, rows)
 
 
