@@ -163,6 +163,37 @@ def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
     return figure
 
 
+def funnel_plot(results: CampaignResults) -> Figure | None:
+    """Return the energies of all candidates of a screening, and lines to those of the refined ones."""
+    if not results.screenings or results.exchange is None:
+        return None
+    refined = {(row.group, row.label): row for row in results.exchange.reactions}
+    rows = [(screening, row) for screening in results.screenings for row in screening.reactions]
+    groups = list(dict.fromkeys(row.group for _, row in rows))
+    data: list[dict[str, Any]] = []
+    for group, colour in zip(groups, ION_COLOURS * len(groups), strict=False):
+        members = [(screening, row) for screening, row in rows if row.group == group]
+        for n, (screening, row) in enumerate(members):
+            best = refined.get((group, row.label))
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines+markers",
+                    "name": group,
+                    "legendgroup": group,
+                    "showlegend": n == 0,
+                    "x": [screening.energy_level] + ([best.level] if best else []),
+                    "y": [row.energy] + ([best.energy] if best else []),
+                    "text": row.marked_label,
+                    "marker": {"color": colour, "size": 8},
+                    "line": {"color": colour},
+                }
+            )
+    figure = figure_of(data, "", "ΔE / eV")
+    figure["layout"]["xaxis"]["type"] = "category"
+    return figure
+
+
 def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
     """Return the cost of each composition against the chemical potential of the incoming ion."""
     if energies is None or not energies.reactions:

@@ -37,6 +37,9 @@ KNOWN: dict[str, type[Document]] = {
 }
 """Documents a report can show, by class name."""
 
+SCREENING = " screening"
+"""How the name of a job ends that ranks all candidates of a funnel."""
+
 PARTS = {
     "structure": "structure",
     "relaxation": "relax",
@@ -95,6 +98,8 @@ class CampaignResults(BaseModel):
         Width of the Gaussians of the spectrum / eV.
     structure, relaxation, refinement, analysis, vibrations, exchange, reactions, excitations
         The parts that are there.
+    screenings
+        Energies of all candidates, where only the best were refined.
     jobs
         All jobs.
     problems
@@ -117,6 +122,7 @@ class CampaignResults(BaseModel):
     exchange: ReactionEnergies | None = None
     reactions: ReactionEnergies | None = None
     excitations: Excitations | None = None
+    screenings: list[ReactionEnergies] = Field(default_factory=list)
     jobs: list[JobLine] = Field(default_factory=list)
     problems: list[str] = Field(default_factory=list)
     machine: str = Field(default_factory=_machine)
@@ -143,6 +149,7 @@ class CampaignResults(BaseModel):
             single species of a reaction are left to the summary of the reactions.
         """
         parts: dict[str, Document] = {}
+        screenings: list[Document] = []
         problems: list[str] = []
         fields = {name: field.annotation for name, field in cls.model_fields.items()}
         for document in documents:
@@ -153,17 +160,23 @@ class CampaignResults(BaseModel):
             model = KNOWN[kind]
             own = (name for name, annotation in fields.items() if annotation == model | None)
             part = next((name for name in own if document.get("name") in _makers(name, jobs)), None)
-            if part is None or part in parts:
+            is_screening = model is ReactionEnergies and str(document.get("name")).endswith(SCREENING)
+            if not is_screening and (part is None or part in parts):
                 continue
             try:
-                parts[part] = model.model_validate(without_marks(output))
+                valid = model.model_validate(without_marks(output))
+                if is_screening:
+                    screenings.append(valid)
+                elif part is not None:
+                    parts[part] = valid
             except ValidationError as err:
                 first = err.errors(include_url=False)[0]
                 where = ".".join(str(piece) for piece in first["loc"])
                 problems.append(
                     f"document of job {document.get('name')!r} cannot be read: {where}: {first['msg']}"
                 )
-        return cls(jobs=[JobLine(**job) for job in jobs], problems=problems, **parts, **facts)
+        lines = [JobLine(**job) for job in jobs]
+        return cls(jobs=lines, problems=problems, screenings=screenings, **parts, **facts)
 
     def job(self, part: str) -> JobLine | None:
         """Return the first job that makes a part, None where the campaign does not ask for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -159,6 +160,34 @@ def exchange_table(results: CampaignResults) -> Table | None:
     """Return the exchange energies."""
     columns = ("ion", "site and leaving ligand", "ΔE / eV", "ΔE / kJ/mol", "reaction")
     return _energies("exchange", "Exchange energies", columns, results.exchange)
+
+
+def funnel_table(results: CampaignResults) -> Table | None:
+    """Return all candidates of the screening, and the energies of those that were refined."""
+    if not results.screenings or results.exchange is None:
+        return None
+    refined = {(row.group, row.label): row for row in results.exchange.reactions}
+    rows = []
+    for screening in results.screenings:
+        rank: Counter[str] = Counter()
+        for row in screening.reactions:
+            rank[row.group] += 1
+            best = refined.get((row.group, row.label))
+            rows.append(
+                (
+                    row.group,
+                    str(rank[row.group]),
+                    row.marked_label,
+                    f"{row.energy:+.3f}",
+                    screening.energy_level,
+                    "–" if best is None else f"{best.energy:+.3f}",
+                )
+            )
+    columns = ("ion", "rank", "site and leaving ligand", "ΔE screened / eV", "level", "ΔE refined / eV")
+    caption = (
+        f"Funnel: {len(rows)} candidates, {len(refined)} of them refined at {results.exchange.energy_level}"
+    )
+    return Table("funnel", caption, columns, rows)
 
 
 def spread_table(results: CampaignResults) -> Table | None:

@@ -4,6 +4,9 @@ from jobflow import run_locally
 
 from mscflow.builder import build
 from mscflow.jobs import ExchangeMaker, RelaxMaker
+from mscflow.report import CampaignResults
+from mscflow.report.plots import funnel_plot
+from mscflow.report.tables import funnel_table
 
 
 def test_the_best_go_on_and_the_rest_is_named():
@@ -24,3 +27,21 @@ def test_the_best_go_on_and_the_rest_is_named():
     assert any("placements were computed" in line for line in screening.failed)
     species = {s.name for s in best.species}
     assert len(species) == len(best.species) == 4
+    results = CampaignResults.from_documents(
+        [
+            {
+                "name": f"exchange In4P {stage}",
+                "output": {"@class": "ReactionEnergies", **document.model_dump()},
+            }
+            for stage, document in (("screening", screening), ("energies", best))
+        ],
+        [{"name": "exchange In4P energies", "state": "done"}],
+        name="funnel",
+    )
+    assert results.screenings == [screening]
+    table = funnel_table(results)
+    assert len(table.rows) == len(screening.reactions)
+    assert [row[-1] != "–" for row in table.rows] == [True] + [False] * (len(table.rows) - 1)
+    assert table.rows[0][-1] == f"{best.reactions[0].energy:+.3f}"
+    lines = [trace for trace in funnel_plot(results)["data"] if len(trace["x"]) == 2]
+    assert [line["x"] for line in lines] == [["gfn1-xtb", "gfn2-xtb"]]
