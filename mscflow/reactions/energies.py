@@ -195,7 +195,7 @@ def collect(
     Returns
     -------
     ReactionEnergies
-        Reactions whose species are all known, sorted as there; the rest is listed as failed.
+        Reactions whose species are all known, in the order it describes; the rest is listed as failed.
 
     Raises
     ------
