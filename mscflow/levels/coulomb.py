@@ -29,8 +29,6 @@ BLOCK_MB = 100.0
 class StoredIntegrals(df.DF):
     """Density fitting of which the Coulomb part is computed from stored integrals, shape (n_fit, n_pairs)."""
 
-    _keys = {"_integrals", "_metric"}  # noqa: RUF012 - PySCF's name for attributes it does not know
-
     def __init__(self, mol: gto.Mole, auxbasis: Any) -> None:
         super().__init__(mol, auxbasis)
         self.auxmol = df.addons.make_auxmol(mol, auxbasis)

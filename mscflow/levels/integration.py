@@ -320,9 +320,7 @@ class BoxNumInt(dft.numint.NumInt):
             return super().nr_rks_fxc(
                 mol, grids, xc_code, dm0, dms, relativity, hermi, rho0, vxc, fxc, max_memory, verbose
             )
-        shape = np.shape(dms)
-        changes = np.reshape(dms, (1, -1, *shape[-2:]))
-        return self._respond(mol, grids, np.asarray(fxc)[None, :, None], changes).reshape(shape)
+        return self._respond(mol, grids, np.asarray(fxc)[None, :, None], dms)
 
     def nr_uks_fxc(
         self, mol: Any, grids: Any, xc_code: str, dm0: Any, dms: Any, relativity: int = 0, hermi: int = 0,
@@ -333,16 +331,15 @@ class BoxNumInt(dft.numint.NumInt):
             return super().nr_uks_fxc(
                 mol, grids, xc_code, dm0, dms, relativity, hermi, rho0, vxc, fxc, max_memory, verbose
             )
-        shape = np.shape(dms)
-        changes = np.reshape(dms, (2, -1, *shape[-2:]))
-        return self._respond(mol, grids, np.asarray(fxc), changes).reshape(shape)
+        return self._respond(mol, grids, np.asarray(fxc), dms)
 
-    def _respond(self, mol: Any, grids: Any, fxc: np.ndarray, changes: np.ndarray) -> np.ndarray:
-        """Return the response to matrices of shape (n_spin, n, n_basis, n_basis), of the same shape.
+    def _respond(self, mol: Any, grids: Any, fxc: np.ndarray, dms: Any) -> np.ndarray:
+        """Return the response to matrices, those of the first spin first, of the same shape.
 
         The shape of `fxc` is (n_spin, 4, n_spin, 4, n_points).
         """
-        boxes = self.boxes(mol, grids)
+        boxes, shape = self.boxes(mol, grids), np.shape(dms)
+        changes = np.reshape(dms, (len(fxc), -1, *shape[-2:]))
         # A density sees the symmetric part of a matrix only.
         changes = 0.5 * (changes + changes.swapaxes(-1, -2))
         matrices = changes.reshape(-1, *changes.shape[-2:])
@@ -360,7 +357,7 @@ class BoxNumInt(dft.numint.NumInt):
         for box, parts in over_boxes(one, boxes):
             for matrix, part in zip(response, parts, strict=True):
                 lib.takebak_2d(matrix, part, box.functions, box.functions)
-        return (response + response.swapaxes(-1, -2)).reshape(changes.shape)
+        return (response + response.swapaxes(-1, -2)).reshape(shape)
 
 
 def _rounded(array: np.ndarray, smallest: float) -> np.ndarray:
