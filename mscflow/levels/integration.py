@@ -31,7 +31,7 @@ SMALLEST_VALUE, SMALLEST_FACTOR = 1e-10, 1e-16
 """Smaller basis functions, and smaller elements of what they are multiplied with, are zero in single
 precision: processors are slow with numbers below 1e-38, which products of them would be."""
 
-LARGEST_CHANGE = 3.0
+LARGEST_CHANGE = 1.0
 """Changes of density matrices, their Frobenius norms summed, until one is integrated in double precision."""
 
 BOX_POINTS = 1200
