@@ -267,7 +267,7 @@ class ExciteSection(Section):
     nstates
         Number of singlet states.
     method
-        ``tda``, ``tddft``, or for large clusters ``tda-ris``, ``tddft-ris``.
+        ``tda``, ``tddft``, for large clusters ``tda-ris``, ``tddft-ris``, or as a rough estimate ``gap``.
     fwhm
         Width of the Gaussians of the spectrum / eV.
     experiment

@@ -244,7 +244,7 @@ def excite(
     file: File,
     level: Annotated[str, typer.Option(help="DFT level.")] = "pbe/def2-svp",
     nstates: Annotated[int, typer.Option(help="Number of singlet states.")] = 10,
-    method: Annotated[str, typer.Option(help="tda, tddft, tda-ris or tddft-ris.")] = "tda",
+    method: Annotated[str, typer.Option(help="tda, tddft, tda-ris, tddft-ris or gap.")] = "tda",
     cubes: Annotated[
         Path | None, typer.Option(help="Directory for cube files of hole and electron of each state.")
     ] = None,

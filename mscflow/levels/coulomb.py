@@ -42,7 +42,7 @@ class StoredIntegrals(df.DF):
     def integrals(self) -> np.ndarray:
         """(P|ij) of the pairs that are kept / Eh, shape (n_fit, n_pairs)."""
         stored = np.empty((self.auxmol.nao, len(self.pairs)))
-        for functions, block in three_centre(self.mol, self.auxmol, "int3c2e", "s2ij"):
+        for functions, block in three_centre(self.mol, self.auxmol):
             # Indices are in range; with mode "raise" NumPy would fill a buffer first.
             np.take(block, self.pairs, axis=1, out=stored[functions], mode="clip")
         return stored
@@ -96,27 +96,18 @@ def fit_bound(auxiliary: gto.Mole) -> float:
     return float(np.sqrt(np.max(auxiliary.intor("int2c2e").diagonal())))
 
 
-def three_centre(
-    mol: gto.Mole, auxiliary: gto.Mole, name: str, symmetry: str
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield integrals (i j|P) block by block of P; the next block takes the place of the last.
-
-    Their shape is (n_block, n (n + 1) / 2) with symmetry ``s2ij``, with ``s1`` (3, n_block, n, n), i last.
-    """
-    both = mol + auxiliary
-    name = mol._add_suffix(name)
+def three_centre(mol: gto.Mole, auxiliary: gto.Mole) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (P|ij) / Eh block by block of P, shape (n_block, n (n + 1) / 2); the next takes its place."""
+    both, name = mol + auxiliary, mol._add_suffix("int3c2e")
     optimiser = gto.moleintor.make_cintopt(both._atm, both._bas, both._env, name)
-    components = 1 if symmetry == "s2ij" else 3
-    width = int(np.clip(BLOCK_MB * 1e6 / (8 * components * mol.nao**2), 20, 480))
+    width = int(np.clip(BLOCK_MB * 1e6 / (8 * mol.nao**2), 20, 480))
     first = auxiliary.ao_loc
-    n_pairs = mol.nao * (mol.nao + 1) // 2 if symmetry == "s2ij" else mol.nao**2
     parts = balance_partition(first, width)
     # A fresh array costs as much as the integrals in it: the system hands out its pages one by one.
-    buffer = np.empty(components * n_pairs * max(size for _, _, size in parts))
+    buffer = np.empty(mol.nao * (mol.nao + 1) // 2 * max(size for _, _, size in parts))
     for start, stop, _ in parts:
         shells = (0, mol.nbas, 0, mol.nbas, mol.nbas + start, mol.nbas + stop)
         block = gto.moleintor.getints(
-            name, both._atm, both._bas, both._env, shells, components, aosym=symmetry, cintopt=optimiser,
-            out=buffer,
-        )  # fmt: skip
-        yield slice(first[start], first[stop]), block.T if symmetry == "s2ij" else block.transpose(0, 3, 2, 1)
+            name, both._atm, both._bas, both._env, shells, 1, aosym="s2ij", cintopt=optimiser, out=buffer
+        )
+        yield slice(first[start], first[stop]), block.T

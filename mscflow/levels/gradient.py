@@ -1,8 +1,8 @@
 """Nuclear gradients of density-fitted GGA energies, without what PySCF's general code computes twice.
 
-Coulomb: derivatives of the fitting functions follow from those of the basis functions, since a common shift
-changes no integral. Core potentials: the integrals of all of them are the sum of those of each. Exchange and
-correlation: box by box (`mscflow.levels.integration`), contracted with the density before anything is stored.
+Coulomb: `mscflow.levels.coulomb_gradient`. Core potentials: the integrals of all of them are the sum of
+those of each. Exchange and correlation: box by box (`mscflow.levels.integration`), contracted with the
+density before anything is stored.
 The result is that of PySCF's gradients to their own accuracy.
 
 This module imports PySCF at the top: import it inside functions only.
@@ -13,10 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pyscf import df, gto, lib
-from scipy.linalg import solve
+from pyscf import gto
 
-from mscflow.levels.coulomb import StoredIntegrals, three_centre
+from mscflow.levels.coulomb_gradient import coulomb_gradient
 from mscflow.levels.integration import Box, BoxNumInt, over_boxes
 
 
@@ -44,7 +43,7 @@ def gradient(mf: Any) -> np.ndarray:
         method.grad_nuc()
         + _core_hamiltonian(mf.mol, total)
         - 2 * _by_atom(mf.mol, np.einsum("xij,ij->ix", overlap, weighted))
-        + _coulomb(mf, total)
+        + coulomb_gradient(mf.with_df, total)
         + _exchange_correlation(mf, densities)
     )
 
@@ -74,28 +73,6 @@ def _core_hamiltonian(mol: gto.Mole, density: np.ndarray) -> np.ndarray:
                 moved += core.sum(axis=0)
         potentials[atom] = 2 * moved
     return potentials - 2 * _by_atom(mol, functions)
-
-
-def _coulomb(mf: Any, density: np.ndarray) -> np.ndarray:
-    """Return the contribution of the fitted Coulomb energy."""
-    mol, fitting = mf.mol, mf.with_df
-    auxiliary = fitting.auxmol or df.addons.make_auxmol(mol, fitting.auxbasis)
-    if isinstance(fitting, StoredIntegrals):
-        fitted = fitting.fit(density[None])[0]
-    else:
-        packed = lib.pack_tril(2 * density - np.diag(density.diagonal()))
-        fitted = np.zeros(auxiliary.nao)
-        for functions, integrals in three_centre(mol, auxiliary, "int3c2e", "s2ij"):
-            fitted[functions] = integrals @ packed
-        fitted = solve(auxiliary.intor("int2c2e"), fitted, assume_a="pos")
-    of_function, of_fit = np.zeros((mol.nao, 3)), np.zeros((auxiliary.nao, 3))
-    for functions, integrals in three_centre(mol, auxiliary, "int3c2e_ip1", "s1"):
-        for x in range(3):
-            part = np.einsum("pji,ji->pi", integrals[x], density) * fitted[functions, None]
-            of_function[:, x] += part.sum(axis=0)
-            of_fit[functions, x] = 2 * part.sum(axis=1)
-    of_fit += np.einsum("xpq,q,p->px", auxiliary.intor("int2c2e_ip1"), fitted, fitted)
-    return _by_atom(auxiliary, of_fit) - 2 * _by_atom(mol, of_function)
 
 
 def _exchange_correlation(mf: Any, densities: np.ndarray) -> np.ndarray:

@@ -36,6 +36,10 @@ COARSE_GRID = 0
 COARSE_CONV_TOL = 1e-5
 """First stage: far from the solution neither the grid nor the threshold / Eh matters."""
 
+ORBITAL_TOL = 0.3
+"""Threshold of the orbital gradient in units of PySCF's own, the square root of that of the energy. Errors of
+forces are of first order in it: 5e-6 instead of 3e-5 Eh/bohr, for a cycle at most."""
+
 VALUE_SHARE = 0.4
 """Part of the memory for basis functions on the grid, where the rest of the calculation leaves it."""
 
@@ -322,6 +326,7 @@ def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
     if not fades:
         mf.level_shift = held
     mf.conv_tol = conv_tol
+    mf.conv_tol_grad = ORBITAL_TOL * np.sqrt(conv_tol) if conv_tol < COARSE_CONV_TOL else None
     mf.max_cycle = MAX_CYCLE
     cycles = 0
     if rung == RUNGS[2]:

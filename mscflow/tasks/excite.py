@@ -36,8 +36,9 @@ SPARE_STATES = 6
 """States solved for beyond those asked for where that costs little: of degenerate ones PySCF's solver can
 miss the last. Seen on Zn(O2CH)2, three states of PBE0: the third was really the seventh."""
 
-Method = Literal["tda", "tddft", "tda-ris", "tddft-ris"]
-"""Tamm-Dancoff approximation or full response; exact integrals and kernel or a minimal auxiliary basis."""
+Method = Literal["tda", "tddft", "tda-ris", "tddft-ris", "gap"]
+"""Tamm-Dancoff approximation or full response; exact integrals and kernel or a minimal auxiliary basis; or no
+response at all, differences of orbital energies."""
 
 
 class State(BaseModel):
@@ -117,7 +118,8 @@ def excite(
 
     Ground state and response use an integration grid of at most level `RESPONSE_GRID`. ``tda`` (Hirata &
     Head-Gordon, Chem. Phys. Lett. 1999, 314, 291) and ``tddft`` leave nothing else out; ``tda-ris`` and
-    ``tddft-ris`` are for clusters these cannot do, see `mscflow.levels.ris`.
+    ``tddft-ris`` are for clusters these cannot do, see `mscflow.levels.ris`. ``gap`` is an estimate for any
+    size, pseudopotentials and multigrid included: differences of orbital energies.
 
     Parameters
     ----------
@@ -159,16 +161,19 @@ def excite(
     from mscflow.levels.transitions import Transitions
 
     level = require_dft(level)
-    if level.is_periodic:
-        raise InputError(f"excitations need a def2 basis, e.g. {level.xc}/def2-svp, not {level.text!r}")
+    if method not in get_args(Method):
+        raise InputError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
+    if level.is_periodic and method != "gap":
+        raise InputError(
+            f"excitations need a def2 basis, e.g. {level.xc}/def2-svp, not {level.text!r}; method gap "
+            "takes any"
+        )
     if cluster.multiplicity != 1:
         raise InputError(f"excitations need a singlet, not multiplicity {cluster.multiplicity}")
     if level.solvent is not None:
         raise InputError(f"excitations are those of the free molecule: leave out {level.solvent!r}")
     if nstates < 1:
         raise InputError(f"nstates must be at least 1, not {nstates}")
-    if method not in get_args(Method):
-        raise InputError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     warnings = level.require(cluster)
     started = time.perf_counter()
     grid = min(level.grid, RESPONSE_GRID)
@@ -177,7 +182,7 @@ def excite(
     solver = _solver(ground.mf, method)
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
     solver.nstates = nstates + (SPARE_STATES if method.endswith("ris") else 0)
-    if path is not None:
+    if path is not None and method != "gap":
         keep_products(
             solver, path.with_suffix(".response"), f"excitations of {cluster.name or cluster.formula}"
         )
@@ -220,6 +225,11 @@ def excitation_input(cluster: Cluster, level: Level, nstates: int, method: Metho
 
 
 def _described(method: Method, nstates: int, grid: int) -> str:
+    if method == "gap":
+        return (
+            f"differences of orbital energies ({nstates} pairs), an estimate: hole and electron do not feel "
+            "each other"
+        )
     label = f"singlet {method.upper().replace('RIS', 'ris')} ({nstates} states)"
     if method.endswith("ris"):
         return (
@@ -231,8 +241,11 @@ def _described(method: Method, nstates: int, grid: int) -> str:
 
 def _solver(mf: Any, method: Method) -> Any:
     """Return PySCF's solver of a method."""
+    from mscflow.levels.orbital_pairs import OrbitalPairs
     from mscflow.levels.ris import tda_ris, tddft_ris
 
+    if method == "gap":
+        return OrbitalPairs(mf)
     if method == "tda-ris":
         return tda_ris(mf)
     if method == "tddft-ris":

@@ -27,15 +27,33 @@ def test_every_rung_of_the_ladder_ends_in_the_same_energy():
     assert np.ptp(energies) < 1e-6
 
 
+def apart(cluster: Cluster, distance: float) -> Cluster:
+    """Return two of a cluster, so far from each other that few pairs of functions overlap."""
+    positions = np.concatenate([cluster.positions, cluster.positions + np.array([0.0, 0.0, distance])])
+    return cluster.replace(symbols=[*cluster.symbols] * 2, positions=positions)
+
+
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored integrals", "computed again"])
 @pytest.mark.parametrize(
-    "cluster", [fragment("Cd", "chloride"), precursor("Mn2+", "chloride")], ids=["core potential", "sextet"]
+    "cluster",
+    [
+        fragment("Cd", "chloride"),
+        precursor("Mn2+", "chloride"),
+        apart(precursor("Zn2+", "chloride"), 12.0),
+    ],
+    ids=["core potential", "sextet", "two apart"],
 )
-def test_gradients_are_those_of_pyscf(cluster):
+def test_gradients_are_those_of_pyscf(cluster, is_stored):
+    from pyscf import df
+
     from mscflow.levels.gradient import gradient
     from mscflow.levels.scf import ground_state
 
     mf = ground_state(cluster, LEVEL).mf
+    stored, fitting = mf.with_df, df.DF(mf.mol, LEVEL.auxiliary_basis)
+    mf.with_df = stored if is_stored else fitting
     ours = gradient(mf)
+    mf.with_df = fitting
     method = mf.nuc_grad_method()
     method.verbose = 0
     np.testing.assert_allclose(ours, method.kernel(), atol=2e-7)
