@@ -5,6 +5,7 @@ This module imports PySCF at the top: import it inside functions only.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from pyscf.pbc import gto as pbc_gto
 from mscflow.cluster import Cluster
 from mscflow.levels.memory import GIB, memory_limit
 from mscflow.levels.pyscf import LAST_ALL_ELECTRON, PySCF
+
+# Integrals of pseudopotentials that PySCF's table lacks; the one component that it takes instead is right.
+warnings.filterwarnings("ignore", message=r"Function int1e_r[24]_origi\w* not found")
 
 
 def molecule(cluster: Cluster, level: PySCF) -> gto.Mole:
