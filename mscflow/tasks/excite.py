@@ -182,7 +182,7 @@ def excite(
     solver = _solver(ground.mf, method)
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
     solver.nstates = nstates + (SPARE_STATES if method.endswith("ris") else 0)
-    if path is not None and method != "gap":
+    if path is not None:
         keep_products(
             solver, path.with_suffix(".response"), f"excitations of {cluster.name or cluster.formula}"
         )
@@ -241,11 +241,11 @@ def _described(method: Method, nstates: int, grid: int) -> str:
 
 def _solver(mf: Any, method: Method) -> Any:
     """Return PySCF's solver of a method."""
-    from mscflow.levels.orbital_pairs import OrbitalPairs
+    from mscflow.levels.orbital_gaps import orbital_gaps
     from mscflow.levels.ris import tda_ris, tddft_ris
 
     if method == "gap":
-        return OrbitalPairs(mf)
+        return orbital_gaps(mf)
     if method == "tda-ris":
         return tda_ris(mf)
     if method == "tddft-ris":
