@@ -183,9 +183,8 @@ def excite(
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
     solver.nstates = nstates + (SPARE_STATES if method.endswith("ris") else 0)
     if path is not None:
-        keep_products(
-            solver, path.with_suffix(".response"), f"excitations of {cluster.name or cluster.formula}"
-        )
+        what = f"{method} excitations of {cluster.name or cluster.formula}"
+        keep_products(solver, path.with_suffix(".response"), what)
     solver.kernel()
     if path is not None:
         forget_products(path.with_suffix(".response"))
