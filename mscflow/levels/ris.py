@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from ase.units import Bohr, Hartree
-from pyscf import df, gto
+from pyscf import df, gto, lib
 from pyscf.tdscf import rks
 
 from mscflow.errors import InputError
@@ -46,6 +46,9 @@ RADII = {
 BLOCK_BYTES = 5e8
 """Size of one block of three-centre integrals."""
 
+COLUMNS = 10000
+"""Products solved for at a time, which keeps the copies small."""
+
 
 def tda_ris(mf: Any) -> rks.TDA:
     """Return PySCF's TDA solver of a closed-shell Kohn–Sham object, with the product of TDA-ris.
@@ -57,7 +60,14 @@ def tda_ris(mf: Any) -> rks.TDA:
     """
     response = Response(mf)
     solver = rks.TDA(mf)
-    solver.gen_vind = lambda *_: (response.tda, response.gaps.ravel())
+
+    def gen_vind(*_: Any) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+        # PySCF fills the memory it may use with trial vectors and makes all of them orthogonal, which takes
+        # longer than these products: room for four and more per state.
+        solver.max_memory = 16e-6 * response.gaps.size * (5 * solver.nstates + 40)
+        return response.tda, response.gaps.ravel()
+
+    solver.gen_vind = gen_vind
     return solver
 
 
@@ -233,21 +243,26 @@ def _fitted(
             metric += factor * aux.intor("int2c2e")
     products = [np.empty((aux.nao, left.shape[1], right.shape[1]), dtype=dtype) for left, right in pairs]
     offsets = aux.ao_loc_nr()
-    step = max(1, int(BLOCK_BYTES / (8 * mol.nao**2 * 3)))
+    step = max(1, int(BLOCK_BYTES / (4 * mol.nao**2 * 3)))
     for first in range(0, aux.nbas, step):
         last = min(first + step, aux.nbas)
-        block = np.zeros((mol.nao, mol.nao, offsets[last] - offsets[first]))
+        triangles = np.zeros((mol.nao * (mol.nao + 1) // 2, offsets[last] - offsets[first]))
         for omega, factor in kernel:
             with mol.with_range_coulomb(omega):
-                part = df.incore.aux_e2(mol, aux, shls_slice=(0, mol.nbas, 0, mol.nbas, first, last))
-            block += factor * part
-        for product, (left, right) in zip(products, pairs, strict=True):
-            half = np.tensordot(block, right, axes=(1, 0))  # (left basis, auxiliary, right)
-            product[offsets[first] : offsets[last]] = np.tensordot(left, half, axes=(0, 0)).transpose(1, 0, 2)
+                part = (0, mol.nbas, 0, mol.nbas, first, last)
+                triangles += factor * df.incore.aux_e2(mol, aux, aosym="s2ij", shls_slice=part)
+        for index, triangle in enumerate(triangles.T, start=offsets[first]):
+            square = lib.unpack_tril(np.ascontiguousarray(triangle))
+            for product, (left, right) in zip(products, pairs, strict=True):
+                product[index] = left.T @ square @ right
     root = scipy.linalg.cholesky(metric, lower=True)
     for product in products:
         flat = product.reshape(aux.nao, -1)
-        flat[:] = scipy.linalg.solve_triangular(root, flat, lower=True, check_finite=False)
+        for low in range(0, flat.shape[1], COLUMNS):
+            columns = slice(low, low + COLUMNS)
+            flat[:, columns] = scipy.linalg.solve_triangular(
+                root, flat[:, columns], lower=True, check_finite=False
+            )
     return products
 
 
@@ -255,7 +270,7 @@ def _require_memory(mol: gto.Mole, shape: tuple[int, int], n_near: int, n_above:
     """Refuse a response whose fitted products do not fit into the free memory."""
     coulomb = 8 * auxiliary(mol, "sp").nao * shape[0] * shape[1]
     exchange = 4 * mol.natm * (n_above**2 + n_near**2 + n_near * n_above)
-    needed, free = (2 * (coulomb + exchange) + 4 * BLOCK_BYTES) / GIB, memory_limit()
+    needed, free = (coulomb + exchange + 4 * BLOCK_BYTES) / GIB, memory_limit()
     if needed > free:
         raise InputError(
             f"TDA-ris needs {needed:.1f} GiB and {free:.1f} GiB may be used: use fewer atoms "

@@ -132,8 +132,11 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
             value = f"{best.energy:+.2f} eV ({best.marked_label})"
             rows.append((name, value, best.level or results.exchange.energy_level))
     if results.excitations is not None and results.excitations.states:
-        first = results.excitations.states[0]
-        value = f"{first.energy:.2f} eV, {first.wavelength:.0f} nm, f = {first.oscillator_strength:.3f}"
+        first, known = results.excitations.states[0], results.excitations.calibration
+        error = f" ± {known.error:.2f}" if known else ""
+        value = (
+            f"{first.energy:.2f}{error} eV, {first.wavelength:.0f} nm, f = {first.oscillator_strength:.3f}"
+        )
         rows.append(("Lowest singlet excitation", value, results.excitations.level_text))
         if results.excitations.measured is not None:
             peaks = compare(results.excitations.spectrum(results.fwhm), results.excitations.measured)

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mscflow.analysis.spectra import EV_NM, MeasuredSpectrum, Spectrum, absorption_spectrum
 from mscflow.cluster import Cluster
-from mscflow.errors import InputError
-from mscflow.levels import Level
+from mscflow.errors import CalculationError, InputError
+from mscflow.levels import Level, PySCF
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.electronic import parts
+from mscflow.tasks.excitation_error import Calibration, calibration, unknown_error
 from mscflow.tasks.refine import ScfRecord, record, require_dft
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Excitations(TaskDocument):
         In order of energy.
     method
         How they were computed, approximations named.
+    calibration
+        Shift that the energies contain and error that is left, where they were measured.
     converged
         Whether all states converged.
     scf
@@ -95,6 +98,7 @@ class Excitations(TaskDocument):
 
     states: list[State]
     method: str
+    calibration: Calibration | None = None
     converged: bool
     scf: ScfRecord
     measured: MeasuredSpectrum | None = None
@@ -118,8 +122,9 @@ def excite(
 
     Ground state and response use an integration grid of at most level `RESPONSE_GRID`. ``tda`` (Hirata &
     Head-Gordon, Chem. Phys. Lett. 1999, 314, 291) and ``tddft`` leave nothing else out; ``tda-ris`` and
-    ``tddft-ris`` are for clusters these cannot do, see `mscflow.levels.ris`. ``gap`` is an estimate for any
-    size, pseudopotentials and multigrid included: differences of orbital energies.
+    ``tddft-ris`` are for clusters these cannot do, see `mscflow.levels.ris`; energies of TDA-ris are shifted
+    where its error was measured, see `mscflow.tasks.excitation_error`. ``gap`` is an estimate for any size,
+    pseudopotentials and multigrid included: differences of orbital energies.
 
     Parameters
     ----------
@@ -152,7 +157,7 @@ def excite(
         If the level has no molecular basis, the cluster is no singlet, `nstates` is not positive, the
         method is unknown, or its integrals do not fit into memory.
     CalculationError
-        If the SCF does not converge.
+        If the SCF does not converge, or the full response of the ground state has an instability.
     OutOfTimeError
         If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
@@ -185,7 +190,13 @@ def excite(
     if path is not None:
         what = f"{method} excitations of {cluster.name or cluster.formula}"
         keep_products(solver, path.with_suffix(".response"), what)
-    solver.kernel()
+    try:
+        solver.kernel()
+    except RuntimeError as err:  # PySCF's way to say that A − B or A + B is not positive definite
+        raise CalculationError(
+            f"{method} of {cluster.name or cluster.formula}: the ground state is no minimum of {level.text} "
+            "(another singlet lies lower); relax the structure, or use tda"
+        ) from err
     if path is not None:
         forget_products(path.with_suffix(".response"))
     converged = bool(np.all(solver.converged[:nstates]))
@@ -193,7 +204,11 @@ def excite(
         warnings.append("not all excited states converged")
     if not level.is_hybrid:
         warnings.append(f"{level.xc.upper()} is a pure functional: charge-transfer states come out too low")
-    solved = zip(solver.e, solver.oscillator_strength(), solver.xy, strict=True)
+    if unknown := unknown_error(level, method, cluster.symbols):
+        warnings.append(unknown)
+    known = calibration(level, method)
+    energies = solver.e * Hartree + (known.shift if known else 0.0)
+    solved = zip(energies, solver.oscillator_strength(), solver.xy, strict=True)
     transitions = Transitions(ground.mf)
     part_of = parts(cluster)
     if cubes is not None:
@@ -206,10 +221,11 @@ def excite(
         level_text=level.text,
         level_description=level.description,
         states=[
-            _state(float(energy) * Hartree, float(strength), amplitudes[0], transitions, part_of)
+            _state(float(energy), float(strength), amplitudes[0], transitions, part_of)
             for energy, strength, amplitudes in islice(solved, nstates)
         ],
-        method=_described(method, nstates, grid),
+        method=_described(method, nstates, grid) + (f"; {known.sentence}" if known else ""),
+        calibration=known,
         converged=converged,
         scf=record(ground),
         measured=measured,
@@ -220,7 +236,9 @@ def excite(
 
 def excitation_input(cluster: Cluster, level: Level, nstates: int, method: Method) -> str:
     """Return the `input_hash` of excitations."""
-    return input_hash("excite", cluster, level, nstates=nstates, method=method)
+    known = calibration(level, method) if isinstance(level, PySCF) else None
+    settings = {"shift": known.shift} if known else {}
+    return input_hash("excite", cluster, level, nstates=nstates, method=method, **settings)
 
 
 def _described(method: Method, nstates: int, grid: int) -> str:

@@ -10,7 +10,7 @@ from pyscf import df, gto
 from mscflow.builder import build
 from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
-from mscflow.errors import InputError
+from mscflow.errors import CalculationError, InputError
 from mscflow.levels import PySCF
 from mscflow.levels.ris import Response, auxiliary, tda_ris, tddft_ris
 from mscflow.levels.scf import ground_state
@@ -64,13 +64,41 @@ def test_the_full_response_lies_below_tamm_dancoff(zinc):
     assert (energies[1] < energies[0] + 1e-6).all()
 
 
-def test_energies_are_near_those_of_tda():
+def test_energies_are_those_of_tda_within_the_error_they_name():
     cluster, level = fragment("Cd2Se", "chloride"), PySCF(grid=0)
     cheap, exact = (excite(cluster, level, nstates=3, method=method) for method in ("tda-ris", "tda"))
     ours, theirs = (np.array([s.energy for s in result.states]) for result in (cheap, exact))
-    np.testing.assert_allclose(ours, theirs, atol=0.35)
+    known = cheap.calibration
+    assert known is not None
+    np.testing.assert_allclose(ours, theirs, atol=1.5 * known.largest)
     assert "minimal auxiliary basis" in cheap.method
+    assert f"shifted by {known.shift:+.2f} eV" in cheap.method
     assert cheap.input_hash != exact.input_hash
+    assert exact.calibration is None
+
+
+@pytest.mark.parametrize(
+    ("cluster", "level", "method", "warning"),
+    [
+        (WATER, "pbe/def2-svp[grid=0]", "tddft-ris", "error of tddft-ris was not measured"),
+        (WATER, "b3lyp/def2-svp[grid=0]", "tda-ris", "not measured at b3lyp/def2-svp"),
+        (
+            fragment("Cd", "chloride", {"ammonia": 1}),
+            "pbe/def2-svp[grid=0]",
+            "tda-ris",
+            "not measured with N",
+        ),
+    ],
+    ids=["method", "functional", "element"],
+)
+def test_an_error_that_was_not_measured_is_named(cluster, level, method, warning):
+    found = excite(cluster, level, nstates=1, method=method)
+    assert any(warning in line for line in found.warnings)
+
+
+def test_an_unstable_ground_state_is_named():
+    with pytest.raises(CalculationError, match=r"In3P\(Cl\)6: the ground state is no minimum"):
+        excite(fragment("In3P", "chloride"), "pbe/def2-svp[grid=0]", nstates=9, method="tddft-ris")
 
 
 def test_what_cannot_be_done_is_refused(monkeypatch):
