@@ -1,6 +1,6 @@
 """How the lowest excitation of indium phosphide moves with the size of the core.
 
-Chloride-capped pieces from In4P to In26P13, relaxed with the shipped potential, TDA-ris and orbital gaps. A
+Pieces from In4P to In26P13 with formates, relaxed with the shipped potential, TDA-ris and orbital gaps. A
 larger core has to absorb at a longer wavelength.
 
     OMP_NUM_THREADS=2 python benchmarks/excitation_trend.py [CORE ...]
@@ -29,9 +29,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for core in sys.argv[1:] or CORES:
         try:
-            start = fragment(core, "chloride")
+            start = fragment(core, "formate")
         except InputError:
-            start = build(core, "chloride")
+            start = build(core, "formate")
         relaxed = relax(start, "mace:msc-small", fmax=0.05)
         with tempfile.TemporaryDirectory() as folder:
             field = Path(folder) / "scf.npz"
