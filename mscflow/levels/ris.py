@@ -246,13 +246,13 @@ def _fitted(
     step = max(1, int(BLOCK_BYTES / (4 * mol.nao**2 * 3)))
     for first in range(0, aux.nbas, step):
         last = min(first + step, aux.nbas)
-        triangles = np.zeros((mol.nao * (mol.nao + 1) // 2, offsets[last] - offsets[first]))
+        triangles = np.zeros((offsets[last] - offsets[first], mol.nao * (mol.nao + 1) // 2))
         for omega, factor in kernel:
             with mol.with_range_coulomb(omega):
                 part = (0, mol.nbas, 0, mol.nbas, first, last)
-                triangles += factor * df.incore.aux_e2(mol, aux, aosym="s2ij", shls_slice=part)
-        for index, triangle in enumerate(triangles.T, start=offsets[first]):
-            square = lib.unpack_tril(np.ascontiguousarray(triangle))
+                triangles += factor * df.incore.aux_e2(mol, aux, aosym="s2ij", shls_slice=part).T
+        for index, triangle in enumerate(triangles, start=offsets[first]):
+            square = lib.unpack_tril(triangle)
             for product, (left, right) in zip(products, pairs, strict=True):
                 product[index] = left.T @ square @ right
     root = scipy.linalg.cholesky(metric, lower=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from mscflow.levels import PySCF
+from mscflow.levels import Level, PySCF
 
 
 class Calibration(BaseModel):
@@ -51,14 +51,14 @@ CALIBRATED = frozenset({"H", "C", "O", "P", "S", "Cl", "Ga", "As", "Se", "In", "
 """Elements of the pieces."""
 
 
-def calibration(level: PySCF, method: str) -> Calibration | None:
+def calibration(level: Level, method: str) -> Calibration | None:
     """Return what is known of the error of a method at a level, if it is TDA-ris and anything is."""
-    if method != "tda-ris" or level.basis != "def2-svp":
-        return None
-    return CALIBRATIONS.get(level.xc)
+    if method == "tda-ris" and isinstance(level, PySCF) and level.basis == "def2-svp":
+        return CALIBRATIONS.get(level.xc)
+    return None
 
 
-def unknown_error(level: PySCF, method: str, symbols: Sequence[str]) -> str:
+def unknown_error(level: Level, method: str, symbols: Sequence[str]) -> str:
     """Return a warning if the error of a minimal auxiliary basis was not measured for this, else nothing."""
     if not method.endswith("ris"):
         return ""

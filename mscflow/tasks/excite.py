@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mscflow.analysis.spectra import EV_NM, MeasuredSpectrum, Spectrum, absorption_spectrum
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
-from mscflow.levels import Level, PySCF
+from mscflow.levels import Level
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.electronic import parts
 from mscflow.tasks.excitation_error import Calibration, calibration, unknown_error
@@ -187,15 +187,15 @@ def excite(
     solver = _solver(ground.mf, method)
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
     solver.nstates = nstates + (SPARE_STATES if method.endswith("ris") else 0)
+    what = f"{method} excitations of {cluster.name or cluster.formula}"
     if path is not None:
-        what = f"{method} excitations of {cluster.name or cluster.formula}"
         keep_products(solver, path.with_suffix(".response"), what)
     try:
         solver.kernel()
     except RuntimeError as err:  # PySCF's way to say that A − B or A + B is not positive definite
         raise CalculationError(
-            f"{method} of {cluster.name or cluster.formula}: the ground state is no minimum of {level.text} "
-            "(another singlet lies lower); relax the structure, or use tda"
+            f"{what}: the ground state is no minimum of {level.text} (another singlet lies lower); relax the "
+            "structure, or use tda"
         ) from err
     if path is not None:
         forget_products(path.with_suffix(".response"))
@@ -236,7 +236,7 @@ def excite(
 
 def excitation_input(cluster: Cluster, level: Level, nstates: int, method: Method) -> str:
     """Return the `input_hash` of excitations."""
-    known = calibration(level, method) if isinstance(level, PySCF) else None
+    known = calibration(level, method)
     settings = {"shift": known.shift} if known else {}
     return input_hash("excite", cluster, level, nstates=nstates, method=method, **settings)
 
