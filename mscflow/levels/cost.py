@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mscflow.levels.pyscf import PySCF
 
 FITTED = "density fitting in memory"
-REPEATED = "density fitting, integrals computed again in each cycle"
+SINGLE = "density fitting, integrals in single precision as far as there is memory, the others in each cycle"
 ON_DISK = "density fitting, integrals on disk"
 SEMINUMERICAL = "density-fitted Coulomb, seminumerical exchange"
 MULTIGRID = "multigrid"
@@ -26,8 +26,11 @@ SECONDS_PER_PAIR = 3.9e-4
 """Measured: seconds per squared basis function of one energy and gradient, grid level 3, two cores
 (In4P(O2CH)9 3.6e-4, Cd16Se13Cl6 4.2e-4)."""
 
-SECONDS_PER_REPEATED_TRIPLE = 2.4e-7
-"""Measured: additional seconds per basis function squared and fitting function of `REPEATED`."""
+SECONDS_PER_REPEATED_GIB = 64.0
+"""Measured: additional seconds per GiB of integrals that are computed in every cycle, not kept."""
+
+SPARED = 0.8
+"""Part of that which is spared where they are kept in single precision."""
 
 SECONDS_PER_GTH_PAIR = 4.8e-4
 """Measured: seconds per squared basis function of one energy and gradient on multigrids (carboxylates of 41
@@ -75,10 +78,10 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
     """
     n = _count(cluster, level.basis)
     auxiliary = 0 if level.is_periodic else _count(cluster, level.auxiliary_basis)
-    matrices = PROGRAM_GIB + MATRICES * 8 * n**2 / GIB
+    matrices = matrices_gib(n)
     integrals = 8 * auxiliary * n * (n + 1) / 2 / GIB
     pure = SECONDS_PER_PAIR * n**2
-    repeated = SECONDS_PER_REPEATED_TRIPLE * auxiliary * n**2
+    repeated = SECONDS_PER_REPEATED_GIB * integrals
     if level.is_periodic:
         grids = MULTIGRID_GIB + MULTIGRID_GIB_PER_FUNCTION * n
         found = [(MULTIGRID, matrices + grids, 0.0, SECONDS_PER_GTH_PAIR * n**2)]
@@ -91,7 +94,12 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
             (ON_DISK, matrices, integrals, DISK_FACTOR * seconds),
         ]
     else:
-        found = [(FITTED, matrices + integrals, 0.0, pure), (REPEATED, matrices, 0.0, pure + repeated)]
+        kept = min(integrals / 2, max(memory_limit() - matrices, 0.0))
+        spared = SPARED * SECONDS_PER_REPEATED_GIB * 2 * kept
+        found = [
+            (FITTED, matrices + integrals, 0.0, pure),
+            (SINGLE, matrices + kept, 0.0, pure + repeated - spared),
+        ]
     factor = speed("multigrid" if level.is_periodic else "density fitting")
     return [
         Estimate(
@@ -105,6 +113,11 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
         )
         for route, memory, disk, seconds in found
     ]
+
+
+def matrices_gib(n_basis: int) -> float:
+    """Return what a calculation takes beside integrals and values on grids / GiB."""
+    return PROGRAM_GIB + MATRICES * 8 * n_basis**2 / GIB
 
 
 def estimate(cluster: Cluster, level: PySCF) -> Estimate:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from pyscf import df, gto, lib
+from pyscf import gto
 from pyscf.ao2mo.outcore import balance_partition
-from scipy.linalg import solve
 
-from mscflow.levels.coulomb import StoredIntegrals, pair_bounds, three_centre
+from mscflow.levels.coulomb import StoredIntegrals, pair_bounds
 
 NEGLIGIBLE = 1e-10
 """Bound of a product of functions times its density / Eh^1/2 below which it is left out."""
@@ -29,26 +27,18 @@ BLOCK_FUNCTIONS = 480
 """Number of fitting functions in a block of integrals, which should stay in the cache."""
 
 
-def coulomb_gradient(fitting: Any, density: np.ndarray) -> np.ndarray:
+def coulomb_gradient(fitting: StoredIntegrals, density: np.ndarray) -> np.ndarray:
     """Return the contribution of the Coulomb energy to the gradient / Eh/bohr, shape (n_atoms, 3).
 
     Parameters
     ----------
     fitting
-        PySCF's `df.DF`, or `StoredIntegrals`.
+        The fit of the energy.
     density
         Total density matrix, shape (n_basis, n_basis).
     """
-    mol = fitting.mol
-    auxiliary = fitting.auxmol or df.addons.make_auxmol(mol, fitting.auxbasis)
-    if isinstance(fitting, StoredIntegrals):
-        fitted = fitting.fit(density[None])[0]
-    else:
-        packed = lib.pack_tril(2 * density - np.diag(density.diagonal()))
-        fitted = np.zeros(auxiliary.nao)
-        for functions, integrals in three_centre(mol, auxiliary):
-            fitted[functions] = integrals @ packed
-        fitted = solve(auxiliary.intor("int2c2e"), fitted, assume_a="pos")
+    mol, auxiliary = fitting.mol, fitting.auxmol
+    fitted = fitting.fit(density[None])[0]
     groups = Groups(mol)
     gradient, of_fit = np.zeros((mol.natm, 3)), np.zeros((auxiliary.nao, 3))
     for g, functions, of_product in derivatives(groups, auxiliary, _products(groups, density)):

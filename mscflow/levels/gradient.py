@@ -25,7 +25,7 @@ def gradient(mf: Any) -> np.ndarray:
     Parameters
     ----------
     mf
-        ``RKS`` or ``UKS`` with ``with_df`` and a `BoxNumInt`; no hybrid.
+        ``RKS`` or ``UKS`` with `StoredIntegrals` and a `BoxNumInt`; no hybrid.
 
     Returns
     -------

@@ -21,7 +21,7 @@ from pyscf.scf.addons import smearing
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
-from mscflow.levels.cost import FITTED, require_memory
+from mscflow.levels.cost import FITTED, matrices_gib, require_memory
 from mscflow.levels.coulomb import StoredIntegrals
 from mscflow.levels.dispersion import dispersion
 from mscflow.levels.gradient import gradient
@@ -149,11 +149,14 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
         mf = sgx.sgx_fit(mf, auxbasis=level.auxiliary_basis, pjs=True)
     else:
         mf = mf.density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
-        if route.route == FITTED and not level.is_hybrid:
-            mf.with_df = StoredIntegrals(mol, level.auxiliary_basis)
     mf.get_hcore = cache(mf.get_hcore)  # not once per stage
-    limit = memory_limit()
-    mf._numint = BoxNumInt(min(VALUE_SHARE * limit, limit - route.memory_gib) * GIB / 1e6)
+    limit, taken = memory_limit(), route.memory_gib
+    if not level.is_hybrid:
+        taken = matrices_gib(mol.nao)
+        mf.with_df = StoredIntegrals(mol, level.auxiliary_basis, max(limit - taken, 0.0))
+        mf.direct_scf = False  # whole densities are wanted, not their changes
+        taken += mf.with_df.stored_gib
+    mf._numint = BoxNumInt(min(VALUE_SHARE * limit, limit - taken) * GIB / 1e6)
     mf.grids.level = level.grid if grid is None else grid
     if route.route == FITTED and level.is_hybrid:
         mf.with_df.build()
@@ -230,7 +233,7 @@ def _solve(
     stages = [f"guess: {guess}, {time.perf_counter() - started:.1f} s"]
     density = density if cluster.multiplicity > 1 else density.sum(axis=0)
     cycles = 0
-    for label, stage_grid, stage_tol in _stages(level, mf, conv_tol):
+    for label, stage_grid, stage_tol in _stages(level, mf, conv_tol, is_near=guess == PREVIOUS):
         if stage_grid is not None:
             mf.grids.level = stage_grid
             mf.grids.reset().build(with_non0tab=False, sort_grids=False)  # the boxes sort it
@@ -256,13 +259,15 @@ def forces(state: GroundState) -> np.ndarray:
     return -found * Hartree / Bohr + state.dispersion_forces
 
 
-def _stages(level: PySCF, mf: Any, conv_tol: float) -> list[tuple[str, int | None, float]]:
-    """Return label, grid level and threshold / Eh of each stage."""
+def _stages(level: PySCF, mf: Any, conv_tol: float, is_near: bool) -> list[tuple[str, int | None, float]]:
+    """Return label, grid level and threshold / Eh of each stage; a near density needs no coarse one."""
     if level.is_periodic:
         return [(f"multigrid, {level.ke_cutoff:g} Eh", None, conv_tol)]
     final = mf.grids.level
-    coarse = [(f"grid {COARSE_GRID}", COARSE_GRID, COARSE_CONV_TOL)] if final > COARSE_GRID else []
-    return [*coarse, (f"grid {final}", final, conv_tol)]
+    fine = (f"grid {final}", final, conv_tol)
+    if is_near or final <= COARSE_GRID:
+        return [fine]
+    return [(f"grid {COARSE_GRID}", COARSE_GRID, COARSE_CONV_TOL), fine]
 
 
 def _converge(

@@ -36,8 +36,7 @@ class Calibration(BaseModel):
         """What was done to the energies, and what may be left."""
         return (
             f"shifted by {self.shift:+.2f} eV to agree with TDA at this level for {self.n_pieces} pieces of "
-            f"In, Ga, Cd and Zn with P, As, S and Se, which leaves errors of {self.error:.2f} eV, "
-            f"{self.largest:.2f} eV at most"
+            f"clusters, which leaves errors of {self.error:.2f} eV, {self.largest:.2f} eV at most"
         )
 
 
