@@ -55,7 +55,7 @@ def main() -> None:
         largest = np.linalg.norm(forces(state), axis=1).max()
         ended = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
-        print("\n".join(state.stages))
+        print("\n".join([*state.stages, f"route: {state.route or estimate.route}"]))
         print(
             f"measured: energy {state.energy / Hartree:.6f} Eh in {duration(solved - started)} "
             f"({state.cycles} cycles), gradient in {duration(ended - solved)} (largest force {largest:.2f} "

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mscflow.levels.pyscf import PySCF
 
 FITTED = "density fitting in memory"
-SINGLE = "density fitting, integrals in single precision as far as there is memory, the others in each cycle"
+SINGLE = "density fitting, integrals in single precision"
+REPEATED = "density fitting, integrals computed again in each cycle"
 ON_DISK = "density fitting, integrals on disk"
 SEMINUMERICAL = "density-fitted Coulomb, seminumerical exchange"
 MULTIGRID = "multigrid"
@@ -94,11 +95,10 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
             (ON_DISK, matrices, integrals, DISK_FACTOR * seconds),
         ]
     else:
-        kept = min(integrals / 2, max(memory_limit() - matrices, 0.0))
-        spared = SPARED * SECONDS_PER_REPEATED_GIB * 2 * kept
         found = [
             (FITTED, matrices + integrals, 0.0, pure),
-            (SINGLE, matrices + kept, 0.0, pure + repeated - spared),
+            (SINGLE, matrices + integrals / 2, 0.0, pure + (1 - SPARED) * repeated),
+            (REPEATED, matrices, 0.0, pure + repeated),
         ]
     factor = speed("multigrid" if level.is_periodic else "density fitting")
     return [

@@ -4,9 +4,10 @@ PySCF keeps integrals that are solved for the fit, (ij|P)(P|Q)^-1/2, and spends 
 that. For the Coulomb matrix alone one solution for the fitted density per cycle is enough, and pairs of
 functions far from each other need no place. The result is that of PySCF's `df.DF`.
 
-Where memory is short, as many integrals as fit are kept in single precision and the others are computed in
-every cycle. The matrix is linear in the density: what is contracted with them is the difference to a density
-whose matrix is known exactly, and when that is far away against the steps, another one takes its place.
+Where memory is short, integrals are kept in single precision. The matrix is linear in the density: what is
+contracted with them is the difference to a density whose matrix is known exactly, and when that is far away
+against the steps, the present one takes its place. PySCF computes such a matrix with integrals that are not
+kept; where there is no memory even for single precision, it does so in every cycle.
 
 This module imports PySCF at the top: import it inside functions only.
 """
@@ -36,9 +37,9 @@ BLOCK_MB = 100.0
 BLOCK_PAIRS = 512
 """Number of products summed in single precision; their sums are added in double precision."""
 
-SMALL_STEP = 0.03
+SMALL_STEP = 0.01
 """A density that changes by less than this part of its distance to the one known exactly is contracted with
-exact integrals itself: some four times in a calculation, and errors stay far below a step."""
+exact integrals itself: some three times in a calculation, and errors stay far below a step."""
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Reference:
     densities
         Density matrices, shape (n, n_basis, n_basis).
     matrices
-        Their Coulomb matrices, packed, shape (n, n_basis (n_basis + 1) / 2).
+        Their Coulomb matrices, of the same shape.
     """
 
     densities: np.ndarray
@@ -94,32 +95,24 @@ class StoredIntegrals(df.DF):
         return np.flatnonzero(lib.pack_tril(pair_bounds(self.mol)) * fit_bound(self.auxmol) > NEGLIGIBLE)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether there is memory for all integrals in double precision."""
-        return 8 * self.auxmol.nao * len(self.pairs) <= self.memory_gib * GIB
-
-    @property
-    def n_stored_shells(self) -> int:
-        """Number of shells of the fitting basis whose integrals are kept, the first ones."""
-        if self.is_whole:
-            return int(self.auxmol.nbas)
-        n_functions = self.memory_gib * GIB / (4 * len(self.pairs))
-        return int(np.searchsorted(self.auxmol.ao_loc, n_functions, side="right")) - 1
+    def dtype(self) -> type[np.floating[Any]] | None:
+        """Precision in which there is memory for the integrals; None if in none."""
+        n_integrals = self.auxmol.nao * len(self.pairs)
+        fitting = (t for t in (np.float64, np.float32) if t().nbytes * n_integrals <= self.memory_gib * GIB)
+        return next(fitting, None)
 
     @property
     def stored_gib(self) -> float:
         """Memory that the integrals take / GiB."""
-        n_functions = int(self.auxmol.ao_loc[self.n_stored_shells])
-        return (8 if self.is_whole else 4) * n_functions * len(self.pairs) / GIB
+        return self.dtype().nbytes * self.auxmol.nao * len(self.pairs) / GIB if self.dtype else 0.0
 
     @cached_property
     def integrals(self) -> np.ndarray:
-        """(P|ij) of the pairs and functions P that are kept / Eh, shape (n_stored, n_pairs)."""
-        n_functions = self.auxmol.ao_loc[self.n_stored_shells]
-        stored = np.empty((n_functions, len(self.pairs)), np.float64 if self.is_whole else np.float32)
-        for functions, block in three_centre(self.mol, self.auxmol, 0, self.n_stored_shells):
-            if self.is_whole:
-                # Indices are in range; with mode "raise" NumPy would fill a buffer first.
+        """(P|ij) of the pairs that are kept / Eh, shape (n_fit, n_pairs)."""
+        stored = np.empty((self.auxmol.nao, len(self.pairs)), self.dtype)
+        for functions, block in three_centre(self.mol, self.auxmol):
+            # Indices are in range; with mode "raise" NumPy would fill a buffer first.
+            if self.dtype is np.float64:
                 np.take(block, self.pairs, axis=1, out=stored[functions], mode="clip")
             else:
                 stored[functions] = block[:, self.pairs]
@@ -143,7 +136,13 @@ class StoredIntegrals(df.DF):
         numpy.ndarray
             Shape (n, n_fit).
         """
-        return self._fit(densities, self.auxmol.nbas if self.is_whole else 0)
+        packed = self._packed(densities)
+        if self.dtype is np.float64:
+            return self._solve(self.integrals @ packed[:, self.pairs].T)
+        found = np.empty((self.auxmol.nao, len(packed)))
+        for functions, block in three_centre(self.mol, self.auxmol):
+            found[functions] = block @ packed.T
+        return self._solve(found)
 
     def get_jk(
         self, dm: Any, hermi: int = 1, with_j: bool = True, with_k: bool = True,
@@ -152,56 +151,53 @@ class StoredIntegrals(df.DF):
         """Return Coulomb and exchange matrices of `dm`; with exchange this is PySCF's."""
         if with_k or omega or np.iscomplexobj(dm):
             return super().get_jk(dm, hermi, with_j, with_k, direct_scf_tol, omega)
-        shape = np.shape(dm)
-        densities = np.array(dm).reshape(-1, *shape[-2:])
-        packed = self._coulomb(densities, self.auxmol.nbas) if self.is_whole else self._corrected(densities)
-        return lib.unpack_tril(packed).reshape(shape), None
+        densities = np.array(dm).reshape(-1, self.mol.nao, self.mol.nao)
+        if self.dtype is np.float64:
+            found = self._unpacked(self.fit(densities) @ self.integrals)
+        else:
+            found = self._corrected(densities)
+        return found.reshape(np.shape(dm)), None
 
     def _corrected(self, densities: np.ndarray) -> np.ndarray:
-        """Return packed Coulomb matrices with the stored integrals relative to those of a reference."""
+        """Return Coulomb matrices relative to those of a reference, or make the densities the next one."""
         reference, last, self._last = self._reference, self._last, densities
         if reference is None or last.shape != densities.shape:
-            reference = self._reference = Reference(np.zeros_like(densities), np.zeros(1))
-            last = reference.densities
-        distance = np.linalg.norm(densities - reference.densities)
-        if np.linalg.norm(densities - last) < SMALL_STEP * distance:
-            self._reference = Reference(densities, self._coulomb(densities, 0))
-            return self._reference.matrices
-        if distance > np.linalg.norm(densities):  # something else, a response to a field for example
-            return self._coulomb(densities, self.n_stored_shells)
-        return reference.matrices + self._coulomb(densities - reference.densities, self.n_stored_shells)
+            last = np.zeros_like(densities)
+            reference = self._reference = Reference(last, last)
+        change, step = densities - reference.densities, densities - last
+        if np.linalg.norm(change) > np.linalg.norm(densities):  # a response to a field for example
+            reference, change = Reference(*np.zeros((2, *densities.shape))), densities
+        if self.dtype is None or np.linalg.norm(step) < SMALL_STEP * np.linalg.norm(change):
+            exact = reference.matrices + super().get_jk(change, with_k=False)[0]
+            self._reference = Reference(densities, exact)
+            return exact
+        return reference.matrices + self._single(change)
 
-    def _coulomb(self, densities: np.ndarray, n_shells: int) -> np.ndarray:
-        """Return packed Coulomb matrices; integrals of the first shells of the fit are those stored."""
-        coefficients = self._fit(densities, n_shells)
-        found = np.zeros((len(densities), self.mol.nao * (self.mol.nao + 1) // 2))
-        if n_shells:
-            some = coefficients[:, : len(self.integrals)].astype(self.integrals.dtype)
-            found[:, self.pairs] = some @ self.integrals
-        for functions, block in three_centre(self.mol, self.auxmol, n_shells):
-            found += coefficients[:, functions] @ block
-        return found
-
-    def _fit(self, densities: np.ndarray, n_shells: int) -> np.ndarray:
-        packed = lib.pack_tril(densities + densities.transpose(0, 2, 1))
-        diagonal = np.arange(self.mol.nao)
-        packed[:, diagonal * (diagonal + 3) // 2] *= 0.5
-        found = np.empty((self.auxmol.nao, len(densities)))
-        if n_shells:
-            found[: len(self.integrals)] = self._project(packed[:, self.pairs])
-        for functions, block in three_centre(self.mol, self.auxmol, n_shells):
-            found[functions] = block @ packed.T
-        return cho_solve(self.metric, found).T
-
-    def _project(self, packed: np.ndarray) -> np.ndarray:
-        """Return Σ (P|ij) D_ij over the pairs that are kept, shape (n_stored, n)."""
-        if self.is_whole:
-            return self.integrals @ packed.T
-        packed, found = packed.astype(np.float32), np.zeros((len(self.integrals), len(packed)))
+    def _single(self, densities: np.ndarray) -> np.ndarray:
+        """Return Coulomb matrices with integrals in single precision."""
+        packed = self._packed(densities)[:, self.pairs].astype(np.float32)
+        found = np.zeros((self.auxmol.nao, len(packed)))
         for start in range(0, len(self.pairs), BLOCK_PAIRS):
             some = slice(start, start + BLOCK_PAIRS)
             found += self.integrals[:, some] @ packed[:, some].T
-        return found
+        return self._unpacked(self._solve(found).astype(np.float32) @ self.integrals)
+
+    def _packed(self, densities: np.ndarray) -> np.ndarray:
+        """Return D_ij + D_ji for i > j and D_ii, packed."""
+        packed = lib.pack_tril(densities + densities.transpose(0, 2, 1))
+        diagonal = np.arange(self.mol.nao)
+        packed[:, diagonal * (diagonal + 3) // 2] *= 0.5
+        return packed
+
+    def _solve(self, projected: np.ndarray) -> np.ndarray:
+        """Return fit coefficients from Σ (P|ij) D_ij, shape (n_fit, n) to (n, n_fit)."""
+        return cho_solve(self.metric, projected).T
+
+    def _unpacked(self, of_pairs: np.ndarray) -> np.ndarray:
+        """Return the matrices whose elements of the pairs that are kept are given."""
+        packed = np.zeros((len(of_pairs), self.mol.nao * (self.mol.nao + 1) // 2))
+        packed[:, self.pairs] = of_pairs
+        return lib.unpack_tril(packed)
 
 
 def pair_bounds(mol: gto.Mole) -> np.ndarray:
@@ -216,31 +212,18 @@ def fit_bound(auxiliary: gto.Mole) -> float:
     return float(np.sqrt(np.max(auxiliary.intor("int2c2e").diagonal())))
 
 
-def three_centre(
-    mol: gto.Mole, auxiliary: gto.Mole, start: int = 0, stop: int | None = None
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (P|ij) / Eh block by block of P, shape (n_block, n (n + 1) / 2); the next takes its place.
-
-    Parameters
-    ----------
-    mol, auxiliary
-        Basis functions and fitting basis.
-    start, stop
-        Range of the shells of the fitting basis.
-    """
-    stop = auxiliary.nbas if stop is None else stop
-    if start == stop:
-        return
+def three_centre(mol: gto.Mole, auxiliary: gto.Mole) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (P|ij) / Eh block by block of P, shape (n_block, n (n + 1) / 2); the next takes its place."""
     both, name = mol + auxiliary, mol._add_suffix("int3c2e")
     optimiser = gto.moleintor.make_cintopt(both._atm, both._bas, both._env, name)
     width = int(np.clip(BLOCK_MB * 1e6 / (8 * mol.nao**2), 20, 480))
     first = auxiliary.ao_loc
-    parts = balance_partition(first, width, start, stop)
+    parts = balance_partition(first, width)
     # A fresh array costs as much as the integrals in it: the system hands out its pages one by one.
     buffer = np.empty(mol.nao * (mol.nao + 1) // 2 * max(size for _, _, size in parts))
-    for begin, end, _ in parts:
-        shells = (0, mol.nbas, 0, mol.nbas, mol.nbas + begin, mol.nbas + end)
+    for start, stop, _ in parts:
+        shells = (0, mol.nbas, 0, mol.nbas, mol.nbas + start, mol.nbas + stop)
         block = gto.moleintor.getints(
             name, both._atm, both._bas, both._env, shells, 1, aosym="s2ij", cintopt=optimiser, out=buffer
         )
-        yield slice(first[begin], first[end]), block.T
+        yield slice(first[start], first[stop]), block.T

@@ -21,7 +21,7 @@ from pyscf.scf.addons import smearing
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
-from mscflow.levels.cost import FITTED, matrices_gib, require_memory
+from mscflow.levels.cost import FITTED, REPEATED, SINGLE, matrices_gib, require_memory
 from mscflow.levels.coulomb import StoredIntegrals
 from mscflow.levels.dispersion import dispersion
 from mscflow.levels.gradient import gradient
@@ -39,6 +39,9 @@ COARSE_CONV_TOL = 1e-5
 ORBITAL_TOL = 0.3
 """Threshold of the orbital gradient in units of PySCF's own, the square root of that of the energy. Errors of
 forces are of first order in it: 5e-6 instead of 3e-5 Eh/bohr, for a cycle at most."""
+
+ROUTES = {np.float64: FITTED, np.float32: SINGLE, None: REPEATED}
+"""Route by the precision in which integrals are kept."""
 
 VALUE_SHARE = 0.4
 """Part of the memory for basis functions on the grid, where the rest of the calculation leaves it."""
@@ -110,6 +113,12 @@ class GroundState:
     def density(self) -> np.ndarray:
         """Spin densities, shape (2, n_basis, n_basis): a first density for a similar geometry."""
         return spin_densities(self.mf.make_rdm1())
+
+    @property
+    def route(self) -> str | None:
+        """The route of a pure functional, which is known only with the pairs of functions near each other."""
+        fitting = getattr(self.mf, "with_df", None)
+        return ROUTES[fitting.dtype] if isinstance(fitting, StoredIntegrals) else None
 
     @property
     def frontier(self) -> tuple[float, float]:

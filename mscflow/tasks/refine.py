@@ -205,7 +205,7 @@ def refine(
         lumo=lumo,
         gap=lumo - homo,
         n_basis=estimate.n_basis,
-        route=estimate.route,
+        route=last.route or estimate.route,
         scf=records,
         electronic=electronic,
         wall_time_s=time.perf_counter() - started,

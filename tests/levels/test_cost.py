@@ -1,5 +1,7 @@
 """What a calculation takes is known before, its route is chosen from that, and all routes give one number."""
 
+from itertools import pairwise
+
 import psutil
 import pytest
 
@@ -27,18 +29,19 @@ def test_counts_are_those_of_pyscf():
         assert estimate.n_auxiliary == df.addons.make_auxmol(mol, level.auxiliary_basis).nao
 
 
-@pytest.mark.parametrize("text", ["pbe/def2-svp[grid=0]", "pbe0/def2-svp[grid=0]"])
+@pytest.mark.parametrize("text", ["pbe/def2-svp[grid=0,conv_tol=1e-10]", "pbe0/def2-svp[grid=0]"])
 def test_little_memory_takes_another_route_to_the_same_number(text, monkeypatch):
     level = parse_level(text)
-    fast, lean = cost.routes(ZINC, level)
+    fast, *others = cost.routes(ZINC, level)
     ample = ground_state(ZINC, level)
     assert vars(ample.mf.with_df).get("_cderi" if level.is_hybrid else "integrals") is not None
-    limit = (fast.memory_gib + lean.memory_gib) / 2
-    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", str(limit))
-    assert cost.estimate(ZINC, level).route == lean.route
-    tight = ground_state(ZINC, level)
-    assert tight.energy == pytest.approx(ample.energy, abs=1e-5)
-    assert forces(tight) == pytest.approx(forces(ample), abs=1e-4)
+    for more, lean in pairwise([fast, *others]):
+        monkeypatch.setenv("MSCFLOW_MEMORY_GIB", str((more.memory_gib + lean.memory_gib) / 2))
+        assert cost.estimate(ZINC, level).route == lean.route
+        tight = ground_state(ZINC, level)
+        assert tight.route == (None if level.is_hybrid else lean.route)
+        assert tight.energy == pytest.approx(ample.energy, abs=1e-6)
+        assert forces(tight) == pytest.approx(forces(ample), abs=1e-4)
 
 
 def test_too_little_memory_is_refused_with_what_would_fit(monkeypatch):
