@@ -85,8 +85,8 @@ class StoredIntegrals(df.DF):
         for name in ("pairs", "integrals", "metric"):
             self.__dict__.pop(name, None)
         self.auxmol = df.addons.make_auxmol(self.mol, self.auxbasis)
-        self._reference: Reference | None = None
         self._last = np.zeros(0)
+        self._reference = Reference(self._last, self._last)
         return self
 
     @cached_property
@@ -160,13 +160,14 @@ class StoredIntegrals(df.DF):
 
     def _corrected(self, densities: np.ndarray) -> np.ndarray:
         """Return Coulomb matrices relative to those of a reference, or make the densities the next one."""
-        reference, last, self._last = self._reference, self._last, densities
-        if reference is None or last.shape != densities.shape:
-            last = np.zeros_like(densities)
-            reference = self._reference = Reference(last, last)
-        change, step = densities - reference.densities, densities - last
-        if np.linalg.norm(change) > np.linalg.norm(densities):  # a response to a field for example
-            reference, change = Reference(*np.zeros((2, *densities.shape))), densities
+        nothing = np.zeros_like(densities)
+        if self._last.shape != densities.shape:
+            self._last, self._reference = nothing, Reference(nothing, nothing)
+        step, self._last = densities - self._last, densities
+        reference = self._reference
+        if np.linalg.norm(densities - reference.densities) > np.linalg.norm(densities):
+            reference = Reference(nothing, nothing)  # this is a response to a field for example
+        change = densities - reference.densities
         if self.dtype is None or np.linalg.norm(step) < SMALL_STEP * np.linalg.norm(change):
             exact = reference.matrices + super().get_jk(change, with_k=False)[0]
             self._reference = Reference(densities, exact)
