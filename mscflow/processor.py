@@ -1,9 +1,13 @@
-"""Fast kernels for PySCF on processors that its OpenBLAS does not know."""
+"""What libraries of linear algebra are told: their kernels, and how many threads they take."""
 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
+
+from threadpoolctl import ThreadpoolController
 
 VARIABLE = "OPENBLAS_CORETYPE"
 
@@ -25,3 +29,18 @@ def choose_kernels(cpu_info: Path = Path("/proc/cpuinfo")) -> None:
     text = cpu_info.read_text(errors="replace")
     if "AuthenticAMD" in text and " avx2 " in text and " fma " in text:
         os.environ[VARIABLE] = "Haswell"
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Keep NumPy and SciPy to one thread: short vectors take far longer with more, most of all on busy cores.
+
+    It holds for the libraries that are loaded when it is called for the first time: PySCF's, which may come
+    later, keeps its threads.
+    """
+    context: AbstractContextManager[object] = _loaded().limit(limits=1, user_api="blas")
+    return context
+
+
+@cache
+def _loaded() -> ThreadpoolController:
+    return ThreadpoolController()

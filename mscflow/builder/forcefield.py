@@ -12,6 +12,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 
+from mscflow.processor import one_thread
+
 SKIN = 1.0
 """Pairs are listed up to this far beyond the largest contact distance / Å."""
 
@@ -66,14 +68,15 @@ class ForceField:
         current = np.array(positions, dtype=float)
         for _ in range(max(1, n_steps // STEPS_PER_LIST)):
             contacts = self._contacts(current)
-            found = minimize(
-                self._mobile_energy,
-                current[mobile].ravel(),
-                args=(current, mobile, contacts),
-                jac=True,
-                method="L-BFGS-B",
-                options={"maxiter": STEPS_PER_LIST, "maxcor": 20},
-            )
+            with one_thread():
+                found = minimize(
+                    self._mobile_energy,
+                    current[mobile].ravel(),
+                    args=(current, mobile, contacts),
+                    jac=True,
+                    method="L-BFGS-B",
+                    options={"maxiter": STEPS_PER_LIST, "maxcor": 20},
+                )
             moved = found.x.reshape(-1, 3) - current[mobile]
             current[mobile] += moved
             if np.abs(moved).max(initial=0.0) < tolerance:

@@ -384,11 +384,11 @@ def _potential(ao: np.ndarray, weighted: np.ndarray) -> np.ndarray:
 def over_boxes(function: Any, boxes: Iterable[Any]) -> Iterator[Any]:
     """Apply `function` to all boxes in as many threads as PySCF uses; NumPy and libcint release the lock.
 
-    Threads of the linear algebra library inside these threads would wait for each other in busy loops:
-    on a loaded machine ten times slower than one thread.
+    Threads of libraries inside these threads, and beside them while results are taken, would wait for each
+    other in busy loops: on a loaded machine ten times slower than one thread.
     """
     n_threads = lib.num_threads()
-    with _blas().limit(limits=1, user_api="blas"):
+    with _blas().limit(limits=1, user_api="blas"), lib.with_omp_threads(1):
         if n_threads == 1:
             yield from map(function, boxes)
             return

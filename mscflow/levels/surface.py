@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from mscflow.levels.mace_lean import LeanMACE
+from mscflow.processor import one_thread
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -85,12 +84,5 @@ class LeanBatch:
 def threads_beside(surface: Surface | Together) -> AbstractContextManager[object]:
     """Keep NumPy to one thread beside PyTorch: with threads of both, small products take far longer."""
     if isinstance(surface, LeanSurface | LeanBatch):
-        context: AbstractContextManager[object] = _numpy().limit(limits=1, user_api="blas")
-        return context
+        return one_thread()
     return nullcontext()
-
-
-@cache
-def _numpy() -> ThreadpoolController:
-    """Return the libraries that are loaded now; PySCF's, which may come later, keeps its threads."""
-    return ThreadpoolController()

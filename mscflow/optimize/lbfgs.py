@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.blas import dtrsv
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse.linalg import splu
@@ -40,9 +39,6 @@ STALE = 0.5
 
 SETTLED = 10
 """Force calls that a model Hessian serves at least: making it more often saves no calls."""
-
-DENSE = 240
-"""Number of coordinates up to which the model Hessian is inverted; that of more is factored sparsely."""
 
 LEAST_CURVATURE = 1e-3
 """Steps along which the curvature was less teach nothing about a minimum / eV/Å²."""
@@ -337,21 +333,13 @@ class Minimiser(Steps):
 def _factored(hessian: Any) -> Solve:
     """Return the function that applies the inverse of a positive definite matrix, sparse or dense."""
     if isinstance(hessian, np.ndarray):
-        factor = cho_factor(hessian)
-        return lambda vectors: cho_solve(factor, vectors)
-    if hessian.shape[0] <= DENSE:
-        inverse = _inverse(hessian.toarray())
+        upper, _ = dpotri(dpotrf(hessian)[0])
+        inverse = upper + np.triu(upper, 1).T
         return lambda vectors: inverse @ vectors
     options = {"SymmetricMode": True}
     lu = splu(hessian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
     solve: Solve = lu.solve
     return solve
-
-
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """Return the inverse of a positive definite matrix."""
-    upper, _ = dpotri(dpotrf(matrix)[0])
-    return np.asarray(upper + np.triu(upper, 1).T)
 
 
 def _longest(vectors: np.ndarray) -> float:

@@ -16,6 +16,9 @@ from ase.units import Bohr, Hartree
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.spatial import cKDTree
 
+DENSE = 240
+"""Number of coordinates up to which the matrix is a dense one; that of more is sparse."""
+
 NEAREST_LINEAR = 0.2
 """Sine of an angle below which its derivative is taken for that of this sine: straight angles have none."""
 
@@ -52,7 +55,7 @@ class ForceConstants:
 
 def model_hessian(
     positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants | None = None
-) -> csc_matrix:
+) -> np.ndarray | csc_matrix:
     """Return the model's second derivatives / eV/Å², shape (3 n_atoms, 3 n_atoms), positive definite.
 
     Parameters
@@ -63,29 +66,31 @@ def model_hessian(
         Atomic numbers, shape (n_atoms,).
     constants
         Force constants.
+
+    Returns
+    -------
+    ndarray or csc_matrix
+        The matrix, sparse where it has more than `DENSE` coordinates.
     """
     constants = constants or ForceConstants()
-    every = np.arange(3 * len(positions))
     edges = _edges(positions, numbers, constants)
-    values, columns, widths = [np.full(len(every), np.sqrt(constants.rest))], [every], [np.ones_like(every)]
-    for kind in (_stretches, _bends, _torsions, _pyramids):
-        atoms, derivatives, strength = kind(edges, constants)
-        values.append((np.sqrt(strength)[:, None, None] * derivatives).ravel())
-        columns.append((3 * atoms[:, :, None] + np.arange(3)).ravel())
-        widths.append(np.full(len(atoms), 3 * atoms.shape[1]))
-    starts = np.concatenate([[0], np.cumsum(np.concatenate(widths))])
-    table = np.concatenate(values), np.concatenate(columns), starts
-    rows = csr_matrix(table, shape=(len(starts) - 1, len(every)))
-    return rows.T @ rows
+    angles = _angles(edges, constants)
+    kinds = [
+        _stretches(edges, constants),
+        _bends(edges, angles, constants),
+        _torsions(edges, constants),
+        _pyramids(edges, angles, constants),
+    ]
+    return (_dense if positions.size <= DENSE else _sparse)(kinds, len(positions), constants.rest)
 
 
 @dataclass(frozen=True)
 class _Edges:
-    """Directed pairs sorted by their first atom: atoms, vector and distance / Å, degree of bonding."""
+    """Directed pairs sorted by their first atom: atoms, unit vector, distance / Å, degree of bonding."""
 
     first: np.ndarray
     second: np.ndarray
-    vector: np.ndarray
+    unit: np.ndarray
     length: np.ndarray
     degree: np.ndarray
     start: np.ndarray
@@ -98,12 +103,29 @@ def _edges(positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants
     pairs = cKDTree(positions).query_pairs(2 * radii.max() * ratio, output_type="ndarray")
     first, second = np.concatenate([pairs, pairs[:, ::-1]]).T
     vector = positions[second] - positions[first]
-    length = np.linalg.norm(vector, axis=1)
+    length = np.sqrt(_dot(vector, vector))
     degree = np.exp(constants.steepness * (1 - (length / (radii[first] + radii[second])) ** 2))
     keep = np.flatnonzero(degree > constants.least)
     keep = keep[np.lexsort((second[keep], first[keep]))]
-    start = np.searchsorted(first[keep], np.arange(len(positions) + 1))
-    return _Edges(first[keep], second[keep], vector[keep], length[keep], degree[keep], start)
+    first, length = first[keep], length[keep]
+    start = np.searchsorted(first, np.arange(len(positions) + 1))
+    return _Edges(first, second[keep], vector[keep] / length[:, None], length, degree[keep], start)
+
+
+@dataclass(frozen=True)
+class _Angles:
+    """Every two edges of an atom, in their order, whose product of degrees is not too small."""
+
+    one: np.ndarray
+    two: np.ndarray
+    degree: np.ndarray
+
+
+def _angles(edges: _Edges, constants: ForceConstants) -> _Angles:
+    one, two = _members(np.arange(1, len(edges.first) + 1), edges.start[edges.first + 1])
+    degree = edges.degree[one] * edges.degree[two]
+    keep = np.flatnonzero(degree > constants.least)
+    return _Angles(one[keep], two[keep], degree[keep])
 
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -111,101 +133,108 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _stretches(edges: _Edges, constants: ForceConstants) -> Rows:
-    once = edges.first < edges.second
-    unit = edges.vector[once] / edges.length[once, None]
+    once = np.flatnonzero(edges.first < edges.second)
+    unit = edges.unit[once]
     atoms = np.stack([edges.first[once], edges.second[once]], axis=1)
     strength = constants.stretch * Hartree / Bohr**2 * edges.degree[once]
     return atoms, np.stack([-unit, unit], axis=1), strength
 
 
-def _bends(edges: _Edges, constants: ForceConstants) -> Rows:
-    one, two = _products(edges.start[:-1], edges.start[1:], edges.start[:-1], edges.start[1:])[:2]
-    degree = edges.degree[one] * edges.degree[two]
-    keep = (one < two) & (degree > constants.least)
-    one, two, degree = one[keep], two[keep], degree[keep]
-    length = edges.length[:, None]
-    unit_one, unit_two = edges.vector[one] / length[one], edges.vector[two] / length[two]
-    cosine = (unit_one * unit_two).sum(axis=1, keepdims=True)
-    sine = np.maximum(np.sqrt(np.maximum(1 - cosine**2, 0.0)), NEAREST_LINEAR)
-    at_one = (cosine * unit_one - unit_two) / (sine * length[one])
-    at_two = (cosine * unit_two - unit_one) / (sine * length[two])
+def _bends(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
+    one, two = angles.one, angles.two
+    unit_one, unit_two = edges.unit[one], edges.unit[two]
+    cosine = _dot(unit_one, unit_two)[:, None]
+    sine = np.sqrt(np.maximum(1 - cosine**2, NEAREST_LINEAR**2))
+    at_one = (cosine * unit_one - unit_two) / (sine * edges.length[one, None])
+    at_two = (cosine * unit_two - unit_one) / (sine * edges.length[two, None])
     atoms = np.stack([edges.second[one], edges.first[one], edges.second[two]], axis=1)
     derivatives = np.stack([at_one, -at_one - at_two, at_two], axis=1)
-    return atoms, derivatives, constants.bend * Hartree * degree
-
-
-def _pyramids(edges: _Edges, constants: ForceConstants) -> Rows:
-    """Return u₁·(u₂×u₃) of every three unit vectors from an atom: how far it lies out of a plane of three."""
-    start, end = edges.start[:-1], edges.start[1:]
-    one, two, number = _products(start, end, start, end)
-    keep = (one < two) & (edges.degree[one] * edges.degree[two] > constants.least)
-    one, two, number = one[keep], two[keep], number[keep]
-    outer, three, _ = _products(np.arange(len(one)), np.arange(len(one)) + 1, two + 1, end[number])
-    one, two = one[outer], two[outer]
-    degree = edges.degree[one] * edges.degree[two] * edges.degree[three]
-    least_pair = degree / np.maximum(np.maximum(edges.degree[one], edges.degree[two]), edges.degree[three])
-    keep = np.minimum(degree, least_pair) > constants.least  # the order of the three must not matter
-    legs = [leg[keep] for leg in (one, two, three)]
-    units = [edges.vector[leg] / edges.length[leg, None] for leg in legs]
-    at_ends = []
-    for k, leg in enumerate(legs):
-        slope = _cross(units[k - 2], units[k - 1])
-        along = (slope * units[k]).sum(axis=1, keepdims=True)
-        at_ends.append((slope - along * units[k]) / edges.length[leg, None])
-    atoms = np.stack([edges.first[legs[0]], *(edges.second[leg] for leg in legs)], axis=1)
-    derivatives = np.stack([-sum(at_ends), *at_ends], axis=1)
-    return atoms, derivatives, constants.pyramid * Hartree * degree[keep]
+    return atoms, derivatives, constants.bend * Hartree * angles.degree
 
 
 def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:
     middle = np.flatnonzero(edges.first < edges.second)
-    j, k = edges.first[middle], edges.second[middle]
-    one, two, number = _products(edges.start[j], edges.start[j + 1], edges.start[k], edges.start[k + 1])
+    number, one = _members(edges.start[edges.first[middle]], edges.start[edges.first[middle] + 1])
     middle = middle[number]
-    i, l = edges.second[one], edges.second[two]  # noqa: E741 - i-j-k-l
+    number, two = _members(edges.start[edges.second[middle]], edges.start[edges.second[middle] + 1])
+    one, middle = one[number], middle[number]
+    i, j, k, l = edges.second[one], edges.first[middle], edges.second[middle], edges.second[two]  # noqa: E741
     degree = edges.degree[one] * edges.degree[middle] * edges.degree[two]
-    keep = (degree > constants.least) & (i != edges.second[middle]) & (l != edges.first[middle]) & (i != l)
-    one, middle, two, degree = one[keep], middle[keep], two[keep], degree[keep]
-    axis = edges.vector[middle]
-    axis_length = edges.length[middle, None]
-    normal_one, normal_two = _cross(edges.vector[one], -axis), _cross(edges.vector[two], -axis)
-    square_one = (normal_one**2).sum(axis=1, keepdims=True)
-    square_two = (normal_two**2).sum(axis=1, keepdims=True)
-    sine_one = np.sqrt(square_one[:, 0]) / (edges.length[one] * edges.length[middle])
-    sine_two = np.sqrt(square_two[:, 0]) / (edges.length[two] * edges.length[middle])
-    bent = (sine_one > NEAREST_LINEAR) & (sine_two > NEAREST_LINEAR)
-    one, middle, two, degree, axis, axis_length = (
-        part[bent] for part in (one, middle, two, degree, axis, axis_length)
-    )
-    normal_one, square_one = normal_one[bent] / square_one[bent], square_one[bent]
-    normal_two, square_two = normal_two[bent] / square_two[bent], square_two[bent]
-    along_one = (edges.vector[one] * axis).sum(axis=1, keepdims=True) / axis_length
-    along_two = (edges.vector[two] * axis).sum(axis=1, keepdims=True) / axis_length
-    at_i, at_l = -axis_length * normal_one, axis_length * normal_two
-    at_j = -at_i - along_one * normal_one + along_two * normal_two
-    at_k = -at_l + along_one * normal_one - along_two * normal_two
-    atoms = np.stack(
-        [edges.second[one], edges.first[middle], edges.second[middle], edges.second[two]], axis=1
-    )
-    return atoms, np.stack([at_i, at_j, at_k, at_l], axis=1), constants.torsion * Hartree * degree
+    keep = np.flatnonzero((degree > constants.least) & (i != k) & (l != j) & (i != l))
+    one, middle, two = one[keep], middle[keep], two[keep]
+    cosine_one, cosine_two = (_dot(edges.unit[leg], edges.unit[middle]) for leg in (one, two))
+    bent = np.flatnonzero(np.maximum(cosine_one**2, cosine_two**2) < 1 - NEAREST_LINEAR**2)
+    keep, one, middle, two = keep[bent], one[bent], middle[bent], two[bent]
+    cosine_one, cosine_two = cosine_one[bent], cosine_two[bent]
+    length, length_one, length_two = edges.length[middle], edges.length[one], edges.length[two]
+    axis = edges.unit[middle]
+    at_i = _cross(edges.unit[one], axis) / (length_one * (1 - cosine_one**2))[:, None]
+    at_l = _cross(axis, edges.unit[two]) / (length_two * (1 - cosine_two**2))[:, None]
+    from_i = (cosine_one * length_one / length)[:, None] * at_i
+    from_l = (cosine_two * length_two / length)[:, None] * at_l
+    at_j = from_i + from_l - at_i
+    atoms = np.stack([i[keep], j[keep], k[keep], l[keep]], axis=1)
+    derivatives = np.stack([at_i, at_j, -at_i - at_j - at_l, at_l], axis=1)
+    return atoms, derivatives, constants.torsion * Hartree * degree[keep]
+
+
+def _pyramids(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
+    """Return u₁·(u₂×u₃) of every three unit vectors from an atom: how far it lies out of a plane of three."""
+    number, three = _members(angles.two + 1, edges.start[edges.first[angles.one] + 1])
+    legs = np.stack([angles.one[number], angles.two[number], three])
+    degrees = edges.degree[legs]
+    degree = degrees.prod(axis=0)
+    least_pair = degree / degrees.max(axis=0)
+    keep = np.flatnonzero(np.minimum(degree, least_pair) > constants.least)  # the order must not matter
+    legs = legs[:, keep]
+    unit = edges.unit[legs]
+    slope = _cross(unit[[1, 2, 0]], unit[[2, 0, 1]])
+    volume = _dot(slope[0], unit[0])[:, None]
+    at_ends = (slope - volume * unit) / edges.length[legs][:, :, None]
+    atoms = np.stack([edges.first[legs[0]], *edges.second[legs]], axis=1)
+    derivatives = np.stack([-at_ends.sum(axis=0), *at_ends], axis=1)
+    return atoms, derivatives, constants.pyramid * Hartree * degree[keep]
+
+
+def _dense(kinds: list[Rows], n_atoms: int, rest: float) -> np.ndarray:
+    """Return Σ k b bᵀ of rows b with force constants k, and `rest` on the diagonal."""
+    rows = np.zeros((sum(len(atoms) for atoms, _, _ in kinds), n_atoms, 3))
+    start = 0
+    for atoms, derivatives, strength in kinds:
+        numbers = np.arange(start, start + len(atoms))
+        rows[numbers[:, None], atoms] = np.sqrt(strength)[:, None, None] * derivatives
+        start += len(atoms)
+    matrix = rows.reshape(len(rows), 3 * n_atoms)
+    return matrix.T @ matrix + rest * np.eye(3 * n_atoms)
+
+
+def _sparse(kinds: list[Rows], n_atoms: int, rest: float) -> csc_matrix:
+    """Return what `_dense` does as a sparse matrix."""
+    every = np.arange(3 * n_atoms)
+    values, columns, widths = [np.full(len(every), np.sqrt(rest))], [every], [np.ones_like(every)]
+    for atoms, derivatives, strength in kinds:
+        values.append((np.sqrt(strength)[:, None, None] * derivatives).ravel())
+        columns.append((3 * atoms[:, :, None] + np.arange(3)).ravel())
+        widths.append(np.full(len(atoms), 3 * atoms.shape[1]))
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(widths))])
+    table = np.concatenate(values), np.concatenate(columns), starts
+    rows = csr_matrix(table, shape=(len(starts) - 1, len(every)))
+    return rows.T @ rows
+
+
+def _dot(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Return the scalar products of vectors, shape (m,)."""
+    return np.asarray(np.einsum("ij,ij->i", one, two))
 
 
 def _cross(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Return the products of vectors, shape (m, 3): what `numpy.cross` does, in half the time."""
+    """Return the products of vectors, shape (..., 3): what `numpy.cross` does, in half the time."""
     after, before = [1, 2, 0], [2, 0, 1]
-    return one[:, after] * two[:, before] - one[:, before] * two[:, after]
+    return one[..., after] * two[..., before] - one[..., before] * two[..., after]
 
 
-def _products(
-    first_start: np.ndarray, first_end: np.ndarray, second_start: np.ndarray, second_end: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return all pairs from a range and a second range, for many ranges, and the number of the ranges."""
-    width = second_end - second_start
-    size = (first_end - first_start) * width
+def _members(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of the range and the member, for all members of many ranges, shape (n_members,)."""
+    size = end - start
     number = np.repeat(np.arange(len(size)), size)
-    offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    return (
-        first_start[number] + offset // width[number],
-        second_start[number] + offset % width[number],
-        number,
-    )
+    return number, np.arange(len(number)) + np.repeat(start - np.cumsum(size) + size, size)

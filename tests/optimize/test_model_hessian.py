@@ -25,7 +25,7 @@ def test_shifts_and_turns_of_the_whole_cost_no_more_than_the_rest(cluster):
 
 
 def test_it_is_symmetric_and_positive_definite(cluster):
-    hessian = model_hessian(cluster.positions, cluster.numbers).toarray()
+    hessian = model_hessian(cluster.positions, cluster.numbers)
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-10)
     assert np.linalg.eigvalsh(hessian)[0] > 0.99 * REST
 
@@ -33,8 +33,8 @@ def test_it_is_symmetric_and_positive_definite(cluster):
 def test_it_turns_and_permutes_with_the_cluster(cluster):
     turn = Rotation.random(random_state=1).as_matrix()
     order = np.random.default_rng(2).permutation(len(cluster))
-    there = model_hessian((cluster.positions @ turn.T)[order], cluster.numbers[order]).toarray()
-    here = model_hessian(cluster.positions, cluster.numbers).toarray().reshape(len(cluster), 3, -1, 3)
+    there = model_hessian((cluster.positions @ turn.T)[order], cluster.numbers[order])
+    here = model_hessian(cluster.positions, cluster.numbers).reshape(len(cluster), 3, -1, 3)
     moved = np.einsum("ai,minj,bj->manb", turn, here[order][:, :, order], turn)
     np.testing.assert_allclose(there, moved.reshape(there.shape), atol=1e-8)
 
@@ -43,8 +43,9 @@ def test_it_turns_and_permutes_with_the_cluster(cluster):
 def test_rows_are_derivatives_of_internal_coordinates(cluster, kind):
     """Against differences of ASE's distances, angles and dihedrals."""
     constants = ForceConstants()
-    rows = getattr(module, kind)(module._edges(cluster.positions, cluster.numbers, constants), constants)
-    atoms, derivatives, strengths = rows
+    edges = module._edges(cluster.positions, cluster.numbers, constants)
+    terms = (edges, module._angles(edges, constants)) if kind == "_bends" else (edges,)
+    atoms, derivatives, strengths = getattr(module, kind)(*terms, constants)
     assert len(atoms) > 50
     assert (strengths > 0).all()
     direction = np.random.default_rng(3).normal(size=cluster.positions.shape)
@@ -66,9 +67,17 @@ def test_rows_are_derivatives_of_internal_coordinates(cluster, kind):
     assert bent > 10
 
 
+def test_dense_and_sparse_are_the_same(cluster, monkeypatch):
+    dense = model_hessian(cluster.positions, cluster.numbers)
+    monkeypatch.setattr(module, "DENSE", 0)
+    sparse = model_hessian(cluster.positions, cluster.numbers)
+    assert sparse.nnz < dense.size
+    np.testing.assert_allclose(sparse.toarray(), dense, atol=1e-10)
+
+
 def test_bonds_are_stiffer_than_what_is_far_apart():
     acid = precursor("Zn2+")
-    hessian = model_hessian(acid.positions, acid.numbers).toarray().reshape(len(acid), 3, len(acid), 3)
+    hessian = model_hessian(acid.positions, acid.numbers).reshape(len(acid), 3, len(acid), 3)
     carbon = acid.symbols.index("C")
     distance = np.linalg.norm(acid.positions - acid.positions[carbon], axis=1)
     coupling = np.linalg.norm(hessian[carbon], axis=(0, 2))
@@ -80,5 +89,5 @@ def test_bonds_are_stiffer_than_what_is_far_apart():
 def test_molecules_without_torsions_or_bonds_have_one_too():
     for name in ("H2O", "H2", "H"):
         atoms = molecule(name)
-        values = np.linalg.eigvalsh(model_hessian(atoms.positions, atoms.numbers).toarray())
+        values = np.linalg.eigvalsh(model_hessian(atoms.positions, atoms.numbers))
         assert values.min() > 0
