@@ -33,7 +33,7 @@ from mscflow.levels.gradient import gradient
 from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.molecule import molecule
 from mscflow.tasks.refine import refine
-from mscflow.tasks.relax import relax
+from mscflow.tasks.relax import Relaxation, relax
 
 GMAX = 4.5e-4
 """geomeTRIC's threshold of the largest gradient on an atom / Eh/bohr; the same is asked of ours."""
@@ -118,9 +118,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.rows.mkdir(parents=True, exist_ok=True)
     level = PySCF(grid=arguments.grid)
-    start = relax(build(arguments.cluster), fmax=0.05).cluster
     fmax = GMAX * Hartree / Bohr
 
+    begun = arguments.rows / "start.json"
+    if not begun.exists():
+        begun.write_text(relax(build(arguments.cluster), fmax=0.05).model_dump_json())
+    start = Relaxation.model_validate_json(begun.read_text()).cluster
     result = arguments.rows / "ours.json"
     if not result.exists():
         state = arguments.rows / "ours.npz"
