@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from mscflow.levels.coulomb import StoredIntegrals
 from mscflow.levels.gradient import gradient
 from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.molecule import molecule
+from mscflow.tasks.document import TaskDocument
 from mscflow.tasks.refine import refine
 from mscflow.tasks.relax import Relaxation, relax
 
@@ -103,6 +105,14 @@ def geometric(start: Cluster, level: PySCF, path: Path, is_stock: bool) -> tuple
     return scanner.rows, converged
 
 
+def kept(path: Path, compute: Callable[[], TaskDocument]) -> dict[str, Any]:
+    """Return the document in a file, which is computed where there is none."""
+    if not path.exists():
+        path.write_text(compute().model_dump_json())
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
 def largest(gradient: Any) -> float:
     """Return the norm of the largest gradient on an atom."""
     return float(np.linalg.norm(gradient, axis=1).max())
@@ -116,35 +126,31 @@ def main() -> None:
     parser.add_argument("--grid", type=int, default=3)
     parser.add_argument("--stock", action="store_true", help="PySCF's own integrals for geomeTRIC")
     arguments = parser.parse_args()
-    arguments.rows.mkdir(parents=True, exist_ok=True)
+    rows, cluster = arguments.rows, arguments.cluster
+    rows.mkdir(parents=True, exist_ok=True)
     level = PySCF(grid=arguments.grid)
     fmax = GMAX * Hartree / Bohr
 
-    begun = arguments.rows / "start.json"
-    if not begun.exists():
-        begun.write_text(relax(build(arguments.cluster), fmax=0.05).model_dump_json())
-    start = Relaxation.model_validate_json(begun.read_text()).cluster
-    result = arguments.rows / "ours.json"
-    if not result.exists():
-        state = arguments.rows / "ours.npz"
-        result.write_text(
-            refine(start, level, n_steps=MAX_STEPS, fmax=fmax, state_file=state).model_dump_json()
-        )
-    ours = json.loads(result.read_text())
+    begun = kept(rows / f"start-{cluster}.json", lambda: relax(build(cluster), fmax=0.05))
+    start = Relaxation.model_validate(begun).cluster
+    ours = kept(
+        rows / "ours.json",
+        lambda: refine(start, level, n_steps=MAX_STEPS, fmax=fmax, state_file=rows / "ours.npz"),
+    )
     cycles = sum(made["cycles"] for made in ours["scf"])
-    theirs, converged = geometric(start, level, arguments.rows / "geometric.jsonl", arguments.stock)
+    theirs, converged = geometric(start, level, rows / "geometric.jsonl", arguments.stock)
     reached = next((i for i, row in enumerate(theirs, 1) if largest(row["gradient"]) < GMAX), len(theirs))
 
-    print(f"{arguments.cluster} at {level.text}, grid {level.grid}, largest force {fmax:.4f} eV/Å\n")
+    print(f"{cluster} at {level.text}, grid {level.grid}, largest force {fmax:.4f} eV/Å\n")
     print("| | geometries | SCF cycles | final energy / eV |\n|---|---|---|---|")
     print(f"| mscflow | {len(ours['scf'])} | {cycles} | {ours['energy']:.4f} |")
-    for label, rows in (
+    for label, made in (
         ("geomeTRIC, largest force reached", theirs[:reached]),
         (f"geomeTRIC, {'all its thresholds' if converged else 'not converged'}", theirs),
     ):
-        count = sum(row["cycles"] for row in rows)
-        print(f"| {label} | {len(rows)} | {count} | {rows[-1]['energy'] * Hartree:.4f} |")
-        print(f"| ratio to ours | {len(rows) / len(ours['scf']):.2f} | {count / cycles:.2f} | |")
+        count = sum(row["cycles"] for row in made)
+        print(f"| {label} | {len(made)} | {count} | {made[-1]['energy'] * Hartree:.4f} |")
+        print(f"| ratio to ours | {len(made) / len(ours['scf']):.2f} | {count / cycles:.2f} | |")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,8 @@ def model_hessian(
         _torsions(edges, constants),
         _pyramids(edges, angles, constants),
     ]
-    return (_dense if positions.size <= DENSE else _sparse)(kinds, len(positions), constants.rest)
+    terms = [(atoms, np.sqrt(k)[:, None, None] * derivatives) for atoms, derivatives, k in kinds]
+    return (_dense if positions.size <= DENSE else _sparse)(terms, len(positions), constants.rest)
 
 
 @dataclass(frozen=True)
@@ -196,24 +197,28 @@ def _pyramids(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows
     return atoms, derivatives, constants.pyramid * Hartree * degree[keep]
 
 
-def _dense(kinds: list[Rows], n_atoms: int, rest: float) -> np.ndarray:
-    """Return Σ k b bᵀ of rows b with force constants k, and `rest` on the diagonal."""
-    rows = np.zeros((sum(len(atoms) for atoms, _, _ in kinds), n_atoms, 3))
+Terms = list[tuple[np.ndarray, np.ndarray]]
+"""Kinds of internal coordinates: atoms; derivatives times the root of the force constant, shape (m, k, 3)."""
+
+
+def _dense(terms: Terms, n_atoms: int, rest: float) -> np.ndarray:
+    """Return Σ b bᵀ of all rows b, and `rest` on the diagonal."""
+    rows = np.zeros((sum(len(atoms) for atoms, _ in terms), n_atoms, 3))
     start = 0
-    for atoms, derivatives, strength in kinds:
+    for atoms, values in terms:
         numbers = np.arange(start, start + len(atoms))
-        rows[numbers[:, None], atoms] = np.sqrt(strength)[:, None, None] * derivatives
+        rows[numbers[:, None], atoms] = values
         start += len(atoms)
     matrix = rows.reshape(len(rows), 3 * n_atoms)
     return matrix.T @ matrix + rest * np.eye(3 * n_atoms)
 
 
-def _sparse(kinds: list[Rows], n_atoms: int, rest: float) -> csc_matrix:
+def _sparse(terms: Terms, n_atoms: int, rest: float) -> csc_matrix:
     """Return what `_dense` does as a sparse matrix."""
     every = np.arange(3 * n_atoms)
     values, columns, widths = [np.full(len(every), np.sqrt(rest))], [every], [np.ones_like(every)]
-    for atoms, derivatives, strength in kinds:
-        values.append((np.sqrt(strength)[:, None, None] * derivatives).ravel())
+    for atoms, of_kind in terms:
+        values.append(of_kind.ravel())
         columns.append((3 * atoms[:, :, None] + np.arange(3)).ravel())
         widths.append(np.full(len(atoms), 3 * atoms.shape[1]))
     starts = np.concatenate([[0], np.cumsum(np.concatenate(widths))])
