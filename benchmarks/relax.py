@@ -38,8 +38,6 @@ from mscflow.levels.registry import require_known_file
 from mscflow.tasks.relax import relax
 
 FMAX = 0.02
-LARGE = 100
-"""Atoms beyond which BFGS is left out: it diagonalises its Hessian in every step."""
 
 Row = tuple[int, float, float, bool]
 """Force calls, wall time / s, final energy / eV, whether it converged."""
@@ -145,8 +143,6 @@ def main() -> None:
         mine = ours(cluster, level, arguments.max_steps)
         show("mscflow", mine, mine, len(cluster))
         for peer in wanted:
-            if peer == "BFGS" and len(cluster) > LARGE:
-                continue
             show(peer, peers[peer](cluster, level, arguments.max_steps), mine, len(cluster))
 
 

@@ -11,16 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import covalent_radii
+from ase.data import atomic_numbers, covalent_radii
 from ase.units import Bohr, Hartree
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.spatial import cKDTree
+
+from mscflow.chemistry import METALS
 
 DENSE = 240
 """Number of coordinates up to which the matrix is a dense one; that of more is sparse."""
 
 NEAREST_LINEAR = 0.2
 """Sine of an angle below which its derivative is taken for that of this sine: straight angles have none."""
+
+METAL_NUMBERS = [atomic_numbers[symbol] for symbol in METALS]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class ForceConstants:
         Force constants of an angle and of a torsion of full bonds / Eh (Lindh et al.: 0.15 and 0.005).
     pyramid
         Force constant of the triple product of the unit vectors of three bonds of an atom / Eh.
+    metal_stretch, metal_bend
+        Factors of the first two for bonds to metals and angles with one.
     steepness
         A pair at distance r whose covalent radii sum to R is a bond to the degree exp(steepness·(1 − r²/R²)).
     least
@@ -48,6 +54,8 @@ class ForceConstants:
     bend: float = 0.15
     torsion: float = 0.005
     pyramid: float = 0.03
+    metal_stretch: float = 0.15
+    metal_bend: float = 0.2
     steepness: float = 2.0
     least: float = 0.08
     rest: float = 0.1
@@ -94,6 +102,8 @@ class _Edges:
     unit: np.ndarray
     length: np.ndarray
     degree: np.ndarray
+    is_to_metal: np.ndarray
+    """Whether one of the two atoms is a metal, shape (n_edges,)."""
     start: np.ndarray
     """Where the edges of each atom start, shape (n_atoms + 1,)."""
 
@@ -108,9 +118,11 @@ def _edges(positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants
     degree = np.exp(constants.steepness * (1 - (length / (radii[first] + radii[second])) ** 2))
     keep = np.flatnonzero(degree > constants.least)
     keep = keep[np.lexsort((second[keep], first[keep]))]
-    first, length = first[keep], length[keep]
+    first, second, length = first[keep], second[keep], length[keep]
+    is_metal = np.isin(numbers, METAL_NUMBERS)
+    is_to_metal = is_metal[first] | is_metal[second]
     start = np.searchsorted(first, np.arange(len(positions) + 1))
-    return _Edges(first, second[keep], vector[keep] / length[:, None], length, degree[keep], start)
+    return _Edges(first, second, vector[keep] / length[:, None], length, degree[keep], is_to_metal, start)
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,7 @@ def _stretches(edges: _Edges, constants: ForceConstants) -> Rows:
     unit = edges.unit[once]
     atoms = np.stack([edges.first[once], edges.second[once]], axis=1)
     strength = constants.stretch * Hartree / Bohr**2 * edges.degree[once]
+    strength[edges.is_to_metal[once]] *= constants.metal_stretch
     return atoms, np.stack([-unit, unit], axis=1), strength
 
 
@@ -150,7 +163,9 @@ def _bends(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
     at_two = (cosine * unit_two - unit_one) / (sine * edges.length[two, None])
     atoms = np.stack([edges.second[one], edges.first[one], edges.second[two]], axis=1)
     derivatives = np.stack([at_one, -at_one - at_two, at_two], axis=1)
-    return atoms, derivatives, constants.bend * Hartree * angles.degree
+    strength = constants.bend * Hartree * angles.degree
+    strength[edges.is_to_metal[one] | edges.is_to_metal[two]] *= constants.metal_bend
+    return atoms, derivatives, strength
 
 
 def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:

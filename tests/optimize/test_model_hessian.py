@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.data import atomic_numbers, covalent_radii
 from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
@@ -84,6 +85,27 @@ def test_bonds_are_stiffer_than_what_is_far_apart():
     bonded, far = np.argsort(distance)[1], np.argmax(distance)
     assert 20 < coupling[bonded] < 100  # C–H and C–O bonds: some 30 to 80 eV/Å²
     assert coupling[far] < 0.01 * coupling[bonded]
+
+
+def test_bonds_to_metals_are_softer_than_others():
+    """At the sum of the covalent radii, where both are full bonds; angles at full bonds, too."""
+    constants = ForceConstants()
+
+    def stretch(one, two):
+        numbers = [atomic_numbers[one], atomic_numbers[two]]
+        positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, covalent_radii[numbers].sum()]])
+        return model_hessian(positions, np.array(numbers))[2, 2] - REST
+
+    def bend(middle, ends):
+        numbers = [atomic_numbers[symbol] for symbol in (middle, ends, ends)]
+        length = covalent_radii[numbers[:2]].sum()
+        positions = length * np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        out_of_line = model_hessian(positions, np.array(numbers))[4, 4] - REST
+        return out_of_line * length**2
+
+    assert stretch("In", "P") == pytest.approx(constants.metal_stretch * stretch("C", "O"))
+    assert stretch("O", "Zn") == pytest.approx(constants.metal_stretch * stretch("C", "O"))
+    assert bend("In", "O") == pytest.approx(constants.metal_bend * bend("C", "O"))
 
 
 def test_molecules_without_torsions_or_bonds_have_one_too():
