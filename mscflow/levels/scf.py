@@ -16,7 +16,6 @@ import numpy as np
 from ase.units import Bohr, Hartree
 from pyscf import dft, sgx
 from pyscf.pbc import dft as pbc_dft
-from pyscf.pbc.dft import multigrid
 from pyscf.scf.addons import smearing
 
 from mscflow.cluster import Cluster
@@ -29,6 +28,7 @@ from mscflow.levels.guess import initial_density
 from mscflow.levels.integration import BoxNumInt
 from mscflow.levels.memory import GIB, memory_limit
 from mscflow.levels.molecule import build
+from mscflow.levels.multigrid import MoleculeNumInt
 from mscflow.levels.pyscf import SOLVENTS, PySCF
 from mscflow.levels.scf_checkpoint import ORBITALS, ScfCheckpoint, spin_densities
 
@@ -47,17 +47,20 @@ VALUE_SHARE = 0.4
 """Part of the memory for basis functions on the grid, where the rest of the calculation leaves it."""
 
 MAX_CYCLE = 50
+FADED_CYCLES = 30
+"""Cycles of a rung at most: fields that the first one can converge take some 20."""
+
 PREVIOUS = "previous geometry"
 """Name of the guess where the density of a similar geometry is given."""
 
 SMEARING = 0.01
 """Width of fractional occupations around the Fermi level / Eh."""
 
-RUNGS = (
+FADED, NEWTON, HELD, SMEARED = RUNGS = (
     "DIIS with a level shift that fades",
+    "second order",
     "level shift 0.3 Eh and damping",
     f"occupations smeared by {SMEARING} Eh, then DIIS",
-    "second order",
 )
 """What is tried in turn when a stage does not converge."""
 
@@ -150,7 +153,7 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
     if level.is_periodic:
         mf = (pbc_dft.UKS if is_open else pbc_dft.RKS)(mol, xc=level.xc)
         mf.chkfile = None
-        mf._numint = multigrid.MultiGridNumInt2(mol)
+        mf._numint = MoleculeNumInt(mol)
         return mf
     mf = (dft.UKS if is_open else dft.RKS)(mol, xc=level.xc)
     mf.chkfile = None
@@ -241,17 +244,17 @@ def _solve(
         mf.level_shift = SHIFT
     stages = [f"guess: {guess}, {time.perf_counter() - started:.1f} s"]
     density = density if cluster.multiplicity > 1 else density.sum(axis=0)
-    cycles = 0
+    cycles, rung = 0, FADED
     for label, stage_grid, stage_tol in _stages(level, mf, conv_tol, is_near=guess == PREVIOUS):
         if stage_grid is not None:
             mf.grids.level = stage_grid
             mf.grids.reset().build(with_non0tab=False, sort_grids=False)  # the boxes sort it
             mf._numint.rough = stage_tol > conv_tol
-        density, n, lines = _converge(mf, density, stage_tol, label, cluster)
+        density, n, lines, rung = _converge(mf, density, stage_tol, label, cluster, rung)
         cycles += n
         stages += lines
     if cluster.multiplicity > 1 and guess != PREVIOUS:
-        n, lines = _stabilise(mf, conv_tol, cluster)
+        n, lines = _stabilise(mf, conv_tol, cluster, rung)
         cycles += n
         stages += lines
     return {"guess": guess, "stages": stages, "cycles": cycles}
@@ -280,33 +283,42 @@ def _stages(level: PySCF, mf: Any, conv_tol: float, is_near: bool) -> list[tuple
 
 
 def _converge(
-    mf: Any, density: np.ndarray, conv_tol: float, label: str, cluster: Cluster
-) -> tuple[np.ndarray, int, list[str]]:
-    """Climb the ladder until the field is self-consistent; return density, cycles and one line per rung."""
+    mf: Any, density: np.ndarray, conv_tol: float, label: str, cluster: Cluster, first: str
+) -> tuple[np.ndarray, int, list[str], str]:
+    """Try rungs, the given one first, until the field is self-consistent.
+
+    Every rung begins at the orbitals nearest to a solution that those before it have seen.
+
+    Returns
+    -------
+    tuple
+        Density, number of cycles, a line per rung, and the last rung.
+    """
     lines: list[str] = []
-    cycles = 0
-    for rung in RUNGS:
-        started = time.perf_counter()
-        n = _run(mf, density, conv_tol, rung)
-        cycles += n
+    watch = _Watch(mf, keep=mf.callback)
+    if mf.mo_coeff is not None:
+        watch.orbitals = mf.mo_coeff, mf.mo_occ
+    for rung in (first, *(other for other in RUNGS if other != first)):
+        started, before = time.perf_counter(), watch.cycles
+        _run(mf, density, conv_tol, rung, watch)
         outcome = "" if mf.converged else ", not converged"
         lines.append(
-            f"{label}, {rung}: {n} cycles to {conv_tol:g} Eh{outcome}, E = {mf.e_tot:.6f} Eh, "
-            f"{time.perf_counter() - started:.1f} s"
+            f"{label}, {rung}: {watch.cycles - before} cycles to {conv_tol:g} Eh{outcome}, "
+            f"E = {mf.e_tot:.6f} Eh, {time.perf_counter() - started:.1f} s"
         )
-        density = mf.make_rdm1()
         if mf.converged:
-            return density, cycles, lines
+            return mf.make_rdm1(), watch.cycles, lines, rung
+        density = mf.make_rdm1(*(watch.orbitals or ()))
     raise CalculationError(
         f"the SCF of {cluster.name or cluster.formula} (charge {cluster.charge}, multiplicity "
-        f"{cluster.multiplicity}) did not converge in {cycles} cycles ({'; '.join(lines)}): check the "
+        f"{cluster.multiplicity}) did not converge in {watch.cycles} cycles ({'; '.join(lines)}): check the "
         "structure, charge and multiplicity; relax it with gfn2-xtb first, or use a hybrid functional"
     )
 
 
 @dataclass
 class _Watch:
-    """What PySCF's loop calls after every cycle: the level shift fades, the density is kept.
+    """What PySCF's loop calls after every cycle: the level shift fades, density and best orbitals are kept.
 
     Parameters
     ----------
@@ -316,47 +328,61 @@ class _Watch:
         Takes the loop's local variables, too.
     fades
         Whether the level shift follows the gradient.
+    cycles
+        Cycles so far.
+    orbitals
+        Coefficients and occupations of the smallest gradient so far.
     """
 
     mf: Any
     keep: Callable[[dict[str, Any]], None] | None
-    fades: bool
+    fades: bool = False
+    cycles: int = 0
+    orbitals: tuple[Any, Any] | None = None
+    _smallest: float = np.inf
 
     def __call__(self, variables: dict[str, Any]) -> None:
+        self.cycles += 1
+        gradient, occupations = variables["norm_gorb"], variables["mo_occ"]
+        if gradient < self._smallest and np.array_equal(occupations, np.round(occupations)):
+            self._smallest, self.orbitals = gradient, (variables["mo_coeff"], occupations)
         if self.fades:
-            distance = variables["norm_gorb"] / np.sqrt(sum(self.mf.mol.nelec) / 2) / FADING
+            distance = gradient / np.sqrt(sum(self.mf.mol.nelec) / 2) / FADING
             shift = SHIFT * min(distance, 1.0) ** 1.5
             self.mf.level_shift = shift if shift > SMALLEST_SHIFT else 0.0
         if self.keep is not None:
             self.keep(variables)
 
 
-def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str) -> int:
-    """Run one rung and leave its orbitals in `mf`; return the number of cycles."""
-    keep, fades = mf.callback, rung == RUNGS[0]
-    mf.callback = _Watch(mf, keep, fades)
-    held = 0.3 if rung == RUNGS[1] else 0.0
-    mf.diis_damp = held
-    if not fades:
+def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str, watch: _Watch) -> None:
+    """Run one rung and leave its orbitals in `mf`."""
+    watch.fades = rung == FADED
+    held = 0.3 if rung == HELD else 0.0
+    mf.callback, mf.diis_damp = watch, held
+    if not watch.fades:
         mf.level_shift = held
     mf.conv_tol = conv_tol
     mf.conv_tol_grad = ORBITAL_TOL * np.sqrt(conv_tol) if conv_tol < COARSE_CONV_TOL else None
-    mf.max_cycle = MAX_CYCLE
-    cycles = 0
-    if rung == RUNGS[2]:
+    mf.max_cycle = FADED_CYCLES if watch.fades else MAX_CYCLE
+    if rung == SMEARED:
         smeared = smearing(mf, sigma=SMEARING, method="fermi")
         smeared.kernel(dm0=density)
-        density, cycles = smeared.make_rdm1(), int(smeared.cycles)
-    solver = mf.newton() if rung == RUNGS[3] else mf
-    solver.kernel(dm0=density)
-    if solver is not mf:
-        for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
+        density = smeared.make_rdm1()
+    if rung == NEWTON:
+        mf.build()  # seminumerical exchange counts its steps from there
+        solver = mf.newton()
+        if watch.orbitals is None:
+            solver.kernel(dm0=density)
+        else:
+            solver.kernel(*watch.orbitals)
+        for name in (*ORBITALS, "converged"):
             setattr(mf, name, getattr(solver, name))
-    mf.callback = keep
-    return cycles + int(getattr(solver, "cycles", 0) or 0)
+    else:
+        mf.kernel(dm0=density)
+    mf.callback = watch.keep
 
 
-def _stabilise(mf: Any, conv_tol: float, cluster: Cluster) -> tuple[int, list[str]]:
+def _stabilise(mf: Any, conv_tol: float, cluster: Cluster, rung: str) -> tuple[int, list[str]]:
     """Follow an open shell to a solution that no rotation of its orbitals lowers.
 
     Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals, spins as they are.
@@ -366,7 +392,8 @@ def _stabilise(mf: Any, conv_tol: float, cluster: Cluster) -> tuple[int, list[st
     if is_stable:
         return 0, [f"stability: stable, {time.perf_counter() - started:.1f} s"]
     state = {name: getattr(mf, name) for name in ORBITALS}
-    _, n, lines = _converge(mf, mf.make_rdm1(orbitals, mf.mo_occ), conv_tol, "lower solution", cluster)
+    mf.mo_coeff = orbitals
+    _, n, lines, _ = _converge(mf, mf.make_rdm1(), conv_tol, "lower solution", cluster, rung)
     if mf.e_tot > energy - STABLE_TOL:
         for name, value in state.items():
             setattr(mf, name, value)

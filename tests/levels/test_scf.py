@@ -22,9 +22,44 @@ def test_every_rung_of_the_ladder_ends_in_the_same_energy():
     for rung in scf.RUNGS:
         mf = scf.mean_field(cluster, LEVEL)
         density, _ = scf.initial_density(cluster, LEVEL, mf.mol)
-        scf._run(mf, density.sum(axis=0), 1e-8, rung)
+        scf._run(mf, density.sum(axis=0), 1e-8, rung, scf._Watch(mf, keep=None))
         energies.append(mf.e_tot)
     assert np.ptp(energies) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "text", ["pbe/gth-dzvp-molopt-sr[ke_cutoff=60]", "pbe0/def2-svp[grid=0,exchange=seminumerical]"]
+)
+def test_second_order_has_the_responses_of_other_routes(text):
+    from mscflow.levels import scf
+
+    level = parse_level(text)
+    assert isinstance(level, PySCF)
+    cluster, energies = Cluster.from_ase(molecule("H2O")), []
+    for rung in (scf.FADED, scf.NEWTON):
+        mf = scf.mean_field(cluster, level)
+        density, _ = scf.initial_density(cluster, level, mf.mol)
+        scf._run(mf, density.sum(axis=0), 1e-8, rung, scf._Watch(mf, keep=None))
+        assert mf.converged
+        energies.append(mf.e_tot)
+    assert np.ptp(energies) < 1e-6
+
+
+def test_second_order_goes_on_from_the_best_orbitals_of_a_rung_that_fails(monkeypatch):
+    from mscflow.levels import scf
+
+    cluster = precursor("Co2+", "chloride")
+    level = LEVEL.model_copy(update={"grid": 1})
+    whole = scf.ground_state(cluster, level)
+    monkeypatch.setattr(scf, "FADED_CYCLES", 5)
+    cut = scf.ground_state(cluster, level)
+    assert cut.mf.e_tot == pytest.approx(whole.mf.e_tot, abs=1e-6)
+    _, failed, coarse, fine, stability = cut.stages
+    assert f"{scf.FADED}: 5 cycles to 1e-05 Eh, not converged" in failed
+    for line, label in ((coarse, "grid 0"), (fine, "grid 1")):  # the rung that has worked is the first one
+        assert line.startswith(f"{label}, {scf.NEWTON}: ")
+    assert int(fine.split(": ")[1].split()[0]) < 6
+    assert stability.startswith("stability: stable")
 
 
 def apart(cluster: Cluster, distance: float) -> Cluster:
@@ -76,7 +111,7 @@ def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
     for name in scf.ORBITALS:
         setattr(excited, name, getattr(chosen, name))
     assert excited.e_tot > ground.mf.e_tot + 0.05
-    cycles, lines = scf._stabilise(excited, 1e-8, cation)
+    cycles, lines = scf._stabilise(excited, 1e-8, cation, scf.FADED)
     assert excited.e_tot == pytest.approx(ground.mf.e_tot, abs=1e-6)
     assert cycles > 0
     assert "lower by" in lines[-1]
