@@ -46,9 +46,8 @@ ROUTES = {np.float64: FITTED, np.float32: SINGLE, None: REPEATED}
 VALUE_SHARE = 0.4
 """Part of the memory for basis functions on the grid, where the rest of the calculation leaves it."""
 
-MAX_CYCLE = 50
-FADED_CYCLES = 30
-"""Cycles of a rung at most: fields that the first one can converge take some 20."""
+MAX_CYCLE, FADED_CYCLES = 50, 30
+"""Cycles of a rung, and of the first one, at most: fields that this one can converge take some 20."""
 
 PREVIOUS = "previous geometry"
 """Name of the guess where the density of a similar geometry is given."""
@@ -308,7 +307,7 @@ def _converge(
         )
         if mf.converged:
             return mf.make_rdm1(), watch.cycles, lines, rung
-        density = mf.make_rdm1(*(watch.orbitals or ()))
+        density = mf.make_rdm1(*watch.orbitals)
     raise CalculationError(
         f"the SCF of {cluster.name or cluster.formula} (charge {cluster.charge}, multiplicity "
         f"{cluster.multiplicity}) did not converge in {watch.cycles} cycles ({'; '.join(lines)}): check the "
@@ -331,14 +330,14 @@ class _Watch:
     cycles
         Cycles so far.
     orbitals
-        Coefficients and occupations of the smallest gradient so far.
+        Coefficients and occupations of the smallest gradient so far; nothing before the first cycle.
     """
 
     mf: Any
     keep: Callable[[dict[str, Any]], None] | None
     fades: bool = False
     cycles: int = 0
-    orbitals: tuple[Any, Any] | None = None
+    orbitals: tuple[Any, ...] = ()
     _smallest: float = np.inf
 
     def __call__(self, variables: dict[str, Any]) -> None:
@@ -369,12 +368,8 @@ def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str, watch: _Watch
         smeared.kernel(dm0=density)
         density = smeared.make_rdm1()
     if rung == NEWTON:
-        mf.build()  # seminumerical exchange counts its steps from there
         solver = mf.newton()
-        if watch.orbitals is None:
-            solver.kernel(dm0=density)
-        else:
-            solver.kernel(*watch.orbitals)
+        solver.kernel(*watch.orbitals, dm0=density)  # the density counts where there are no orbitals
         for name in (*ORBITALS, "converged"):
             setattr(mf, name, getattr(solver, name))
     else:

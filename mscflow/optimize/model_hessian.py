@@ -24,7 +24,8 @@ DENSE = 240
 NEAREST_LINEAR = 0.2
 """Sine of an angle below which its derivative is taken for that of this sine: straight angles have none."""
 
-METAL_NUMBERS = [atomic_numbers[symbol] for symbol in METALS]
+IS_METAL = np.isin(np.arange(len(covalent_radii)), [atomic_numbers[symbol] for symbol in METALS])
+"""Whether an element is a metal, by atomic number."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _edges(positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants
     keep = np.flatnonzero(degree > constants.least)
     keep = keep[np.lexsort((second[keep], first[keep]))]
     first, second, length = first[keep], second[keep], length[keep]
-    is_metal = np.isin(numbers, METAL_NUMBERS)
+    is_metal = IS_METAL[numbers]
     is_to_metal = is_metal[first] | is_metal[second]
     start = np.searchsorted(first, np.arange(len(positions) + 1))
     return _Edges(first, second, vector[keep] / length[:, None], length, degree[keep], is_to_metal, start)
