@@ -252,21 +252,35 @@ class _LayerTensors:
     """A layer's tables as tensors, those that depend on elements spread over the atoms."""
 
     def __init__(self, layer: Layer, elements: np.ndarray, tolerance: float, tensor: Any) -> None:
+        import torch
+
         self.senders, self.update = tensor(layer.senders), tensor(layer.update)
         size = np.abs(layer.radial).max(axis=(0, 2))
         self.n_terms = int(np.flatnonzero(size > tolerance * size.max())[-1]) + 1
         self.radial = [tensor(series[: self.n_terms]) for series in layer.radial]
         self.radial_slope = [tensor(series[: self.n_terms]) for series in layer.radial_slope]
-        mixing = layer.mixing[0] if len(layer.mixing) == 1 else layer.mixing[elements].swapaxes(0, 1)
-        self.mixing = [tensor(of_degree) for of_degree in mixing]
-        self.linear_terms = tensor(layer.linear_terms[elements].transpose(1, 0, 2))
-        kinds, first = np.unique(elements, return_index=True)
-        ends = [*first[1:], len(elements)]
+        kinds, first, count = np.unique(elements, return_index=True, return_counts=True)
+
+        def by_kind(name: str) -> list[Any]:
+            """Return a table's parts for the elements of the molecule, which all molecules share."""
+            return [_of_element(layer, name, int(e), self.update.dtype, self.update.device) for e in kinds]
+
+        kind_of_atom = torch.as_tensor(np.repeat(np.arange(len(kinds)), count), device=self.update.device)
+        if len(layer.mixing) == 1:
+            self.mixing = [tensor(of_degree) for of_degree in layer.mixing[0]]
+        else:
+            self.mixing = [
+                of_degree.index_select(0, kind_of_atom)
+                for of_degree in torch.stack(by_kind("mixing")).unbind(1)
+            ]
+        self.linear_terms = torch.stack(by_kind("linear_terms"), dim=1).index_select(1, kind_of_atom)
         self.polynomials = [
-            (slice(int(a), int(b)), _polynomial(layer, int(e), self.update.dtype, self.update.device))
-            for e, a, b in zip(kinds, first, ends, strict=True)
+            (slice(int(start), int(start + n)), table)
+            for start, n, table in zip(first, count, by_kind("polynomials"), strict=True)
         ]
-        self.residual = None if layer.residual is None else tensor(layer.residual[elements])
+        self.residual = None
+        if layer.residual is not None:
+            self.residual = torch.stack(by_kind("residual")).index_select(0, kind_of_atom)
         n_lm = layer.linear_terms.shape[-1]
         i, j = np.triu_indices(n_lm)
         self.pairs = tensor(i).long(), tensor(j).long()
@@ -295,12 +309,12 @@ class _LayerTensors:
         return new + torch.bmm(features[:, None], self.residual)[:, 0]
 
 
-@lru_cache(maxsize=256)
-def _polynomial(layer: Layer, element: int, dtype: Any, device: Any) -> Any:
-    """Return an element's polynomial as a tensor: the largest of the tables, shared by all molecules."""
+@lru_cache(maxsize=512)
+def _of_element(layer: Layer, name: str, element: int, dtype: Any, device: Any) -> Any:
+    """Return an element's part of a table as a tensor."""
     import torch
 
-    return torch.as_tensor(layer.polynomials[element], dtype=dtype, device=device)
+    return torch.as_tensor(np.ascontiguousarray(getattr(layer, name)[element]), dtype=dtype, device=device)
 
 
 class _Harmonics:

@@ -49,6 +49,9 @@ VALUE_SHARE = 0.4
 MAX_CYCLE, FADED_CYCLES = 50, 30
 """Cycles of a rung, and of the first one, at most: fields that this one can converge take some 20."""
 
+STRAYED = 20.0
+"""The first rung ends when its orbital gradient is so many times the smallest: other orbitals are filled."""
+
 PREVIOUS = "previous geometry"
 """Name of the guess where the density of a similar geometry is given."""
 
@@ -315,6 +318,10 @@ def _converge(
     )
 
 
+class _StrayedError(Exception):
+    """Raised within PySCF's loop to end it."""
+
+
 @dataclass
 class _Watch:
     """What PySCF's loop calls after every cycle: the level shift fades, density and best orbitals are kept.
@@ -326,7 +333,7 @@ class _Watch:
     keep
         Takes the loop's local variables, too.
     fades
-        Whether the level shift follows the gradient.
+        Whether the level shift follows the gradient, and the loop ends where that has grown much.
     cycles
         Cycles so far.
     orbitals
@@ -349,6 +356,9 @@ class _Watch:
             distance = gradient / np.sqrt(sum(self.mf.mol.nelec) / 2) / FADING
             shift = SHIFT * min(distance, 1.0) ** 1.5
             self.mf.level_shift = shift if shift > SMALLEST_SHIFT else 0.0
+            if gradient > STRAYED * self._smallest:
+                self.mf.e_tot = variables["e_tot"]
+                raise _StrayedError
         if self.keep is not None:
             self.keep(variables)
 
@@ -373,7 +383,10 @@ def _run(mf: Any, density: np.ndarray, conv_tol: float, rung: str, watch: _Watch
         for name in (*ORBITALS, "converged"):
             setattr(mf, name, getattr(solver, name))
     else:
-        mf.kernel(dm0=density)
+        try:
+            mf.kernel(dm0=density)
+        except _StrayedError:
+            mf.converged = False
     mf.callback = watch.keep
 
 

@@ -175,9 +175,11 @@ def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:
     middle = middle[number]
     number, two = _members(edges.start[edges.second[middle]], edges.start[edges.second[middle] + 1])
     one, middle = one[number], middle[number]
-    i, j, k, l = edges.second[one], edges.first[middle], edges.second[middle], edges.second[two]  # noqa: E741
     degree = edges.degree[one] * edges.degree[middle] * edges.degree[two]
-    keep = np.flatnonzero((degree > constants.least) & (i != k) & (l != j) & (i != l))
+    keep = np.flatnonzero(degree > constants.least)
+    one, middle, two, degree = one[keep], middle[keep], two[keep], degree[keep]
+    i, j, k, l = edges.second[one], edges.first[middle], edges.second[middle], edges.second[two]  # noqa: E741
+    keep = np.flatnonzero((i != k) & (l != j) & (i != l))
     one, middle, two = one[keep], middle[keep], two[keep]
     cosine_one, cosine_two = (_dot(edges.unit[leg], edges.unit[middle]) for leg in (one, two))
     bent = np.flatnonzero(np.maximum(cosine_one**2, cosine_two**2) < 1 - NEAREST_LINEAR**2)
