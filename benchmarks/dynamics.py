@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 from mscflow import build, relax
@@ -77,7 +77,7 @@ def main() -> None:
     atoms = relaxed.to_ase()
     atoms.calc = OnSurface(level.surfaces(relaxed)[0])
     rng = np.random.default_rng(0)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=TEMPERATURE, rng=rng)
+    thermalize_momenta(atoms, temperature_K=TEMPERATURE, rng=rng)
     dynamics = Langevin(atoms, units.fs, temperature_K=TEMPERATURE, friction=FRICTION, fixcm=False, rng=rng)
     frames: list[np.ndarray] = []
     dynamics.attach(lambda: frames.append(atoms.get_positions()), interval=PER_FRAME)

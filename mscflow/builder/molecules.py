@@ -29,6 +29,9 @@ EMBED_SEED = 1
 CONTACT = 2.4
 """Smallest distance between the atoms of two molecules that touch / Å: that of two hydrogens."""
 
+SIDES = np.concatenate([np.eye(3), -np.eye(3)])
+"""Directions in which a molecule has neighbours."""
+
 
 def molecule(name: str) -> Cluster:
     """Return a free molecule in RDKit's geometry.
@@ -58,8 +61,10 @@ def molecule(name: str) -> Cluster:
     return Cluster(symbols, positions, charge=Chem.GetFormalCharge(whole), name=name)
 
 
-def touching(first: Cluster, second: Cluster, seed: int = 0) -> Cluster:
-    """Return two molecules side by side, turned at random.
+def touching(
+    first: Cluster, second: Cluster, seed: int = 0, sides: int = 1, contact: float = CONTACT
+) -> Cluster:
+    """Return a molecule with others at its side, all turned at random.
 
     Parameters
     ----------
@@ -67,20 +72,30 @@ def touching(first: Cluster, second: Cluster, seed: int = 0) -> Cluster:
         Molecules.
     seed
         Seed of their orientations.
+    sides
+        Number of the second ones, each at another side of the first, at most six.
+    contact
+        Smallest distance between the atoms of two molecules / Å.
     """
     rng = np.random.default_rng(seed)
-    here, there = (
-        (m.positions - m.positions.mean(axis=0)) @ Rotation.random(None, rng).as_matrix().T
-        for m in (first, second)
-    )
-    while cdist(here, there).min() < CONTACT:
-        there[:, 0] += 0.1
+    placed = _turned(first, rng)
+    for side in SIDES[:sides]:
+        next_one = _turned(second, rng)
+        while cdist(placed, next_one).min() < contact:
+            next_one += 0.1 * side
+        placed = np.concatenate([placed, next_one])
     return Cluster(
-        first.symbols + second.symbols,
-        np.concatenate([here, there]),
-        first.charge + second.charge,
-        name=f"{first.name} + {second.name}",
+        first.symbols + sides * second.symbols,
+        placed,
+        first.charge + sides * second.charge,
+        name=f"{first.name} + {f'{sides} ' if sides > 1 else ''}{second.name}",
     )
+
+
+def _turned(one: Cluster, rng: np.random.Generator) -> np.ndarray:
+    """Return the coordinates of a molecule around its centre, turned at random / Å."""
+    turn = Rotation.random(None, rng).as_matrix()
+    return np.asarray((one.positions - one.positions.mean(axis=0)) @ turn.T)
 
 
 def free_ligand(name: str) -> Cluster:

@@ -158,7 +158,7 @@ def _relaxation(start: Start, settings: Exploration, calculator: Calculator) -> 
 
 def _dynamics(start: Start, settings: Exploration, calculator: Calculator) -> Iterator[Atoms]:
     from ase.md.langevin import Langevin
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+    from ase.md.velocitydistribution import thermalize_momenta
     from ase.optimize import FIRE
 
     atoms = start.cluster.to_ase()
@@ -166,7 +166,7 @@ def _dynamics(start: Start, settings: Exploration, calculator: Calculator) -> It
     rng = np.random.default_rng(start.seed + 1)
     FIRE(atoms, logfile=None, maxstep=0.1).run(fmax=0.3, steps=50)
     _heavy_hydrogen(atoms)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=settings.temperature, rng=rng)
+    thermalize_momenta(atoms, temperature_K=settings.temperature, rng=rng)
     dynamics = Langevin(
         atoms,
         TIMESTEP_FS * units.fs,

@@ -6,6 +6,8 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mscflow.builder.molecules import CONTACT
+
 SHAPE = ("channels", "max_l", "max_ell", "correlation", "r_max", "avg_num_neighbors")
 """Settings of a network that decide its shape."""
 
@@ -27,6 +29,11 @@ class System(BaseModel):
         SMILES of a free molecule without metals.
     beside
         SMILES of a second molecule that touches the first, in another place in each arrangement.
+    sides
+        Number of second molecules, each at another side of the first.
+    contact
+        Smallest distance between the atoms of two such molecules / Å: crowded ligands are nearer than free
+        molecules.
     ligand
         Anionic ligand of a cluster or a fragment.
     neutral
@@ -49,6 +56,8 @@ class System(BaseModel):
     fragment: str | None = None
     molecule: str | None = None
     beside: str | None = None
+    sides: int = Field(default=1, ge=1, le=6)
+    contact: float = Field(default=CONTACT, gt=1)
     ligand: str = "formate"
     neutral: dict[str, int] = Field(default_factory=dict)
     shells: int = Field(default=1, ge=1)
@@ -72,7 +81,7 @@ class System(BaseModel):
         if self.molecule is None:
             parts += [self.ligand, *(f"{n}{name}" for name, n in self.neutral.items())]
         parts += [self.exchange] if self.exchange else []
-        parts += [BESIDE, self.beside] if self.beside else []
+        parts += [BESIDE, f"{self.sides if self.sides > 1 else ''}{self.beside}"] if self.beside else []
         return "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in parts)
 
 

@@ -75,7 +75,9 @@ def _starts(text: str) -> tuple[Start, ...]:
 def _arrangement(system: System, n_shell: int) -> Cluster:
     if system.molecule is not None:
         alone = molecule(system.molecule)
-        return alone if system.beside is None else touching(alone, molecule(system.beside), seed=n_shell)
+        if system.beside is None:
+            return alone
+        return touching(alone, molecule(system.beside), n_shell, system.sides, system.contact)
     for attempt in range(N_SEEDS):
         seed = n_shell + 100 * attempt
         try:

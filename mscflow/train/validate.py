@@ -307,7 +307,7 @@ def _whole_relaxation(
     try:
         relaxation = relax(cluster, model, fmax=fmax, max_steps=max_steps)
     except CalculationError as error:
-        return None, str(error)
+        return None, str(error).replace(str(model), "the model")  # which may be the path of a file
     bonds = topology(relaxation.cluster).core_bonds
     end = WholeRelaxation(
         n_kept=len(built & bonds),

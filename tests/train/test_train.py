@@ -319,6 +319,19 @@ def test_molecules_beside_each_other_touch_in_another_place_in_each_arrangement(
         System(cluster="ZnL2", beside="CN", trajectories=1)
 
 
+def test_a_molecule_is_crowded_by_others_on_several_sides():
+    crowd = System(molecule="CC", beside="C", sides=6, contact=1.8, shells=2, trajectories=2)
+    first, second = starts(RECIPE.model_copy(update={"systems": (crowd,)}))
+    assert first.family == "CC-beside-6C"
+    parts = [list(fragment.atoms) for fragment in topology(first.cluster).fragments]
+    assert sorted(len(part) for part in parts) == [5] * 6 + [8]
+    middle = max(parts, key=len)
+    for part in parts:
+        if part != middle:
+            assert 1.8 <= cdist(*(first.cluster.positions[p] for p in (middle, part))).min() < 3.0
+    assert first.cluster.hash != second.cluster.hash
+
+
 def test_a_system_has_its_own_number_of_squeezed_copies():
     pair = System(molecule="OC=O", beside="OC=O", trajectories=1, squeezed=4)
     (start,) = starts(RECIPE.model_copy(update={"systems": (pair,)}))

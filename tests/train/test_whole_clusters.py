@@ -26,12 +26,12 @@ def test_bonds_of_the_core_are_counted_with_small_and_with_own_ligands(monkeypat
 
 def test_a_relaxation_that_fails_is_said(monkeypatch):
     def collapse(*_, **__):
-        raise CalculationError("lets it collapse")
+        raise CalculationError(f"{MACE()} lets it collapse")
 
     monkeypatch.setattr(validate, "relax", collapse)
     (found,) = of(["In4P"], monkeypatch)
     assert found.relaxation is None
-    assert found.failure == "lets it collapse"
+    assert found.failure == "the model lets it collapse"  # the model's own path is nobody's business
 
 
 def test_parts_of_a_card_are_kept(monkeypatch, tmp_path):
