@@ -6,7 +6,7 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mscflow.builder.molecules import CONTACT
+from mscflow.builder.molecules import CONTACT, SIDES
 
 SHAPE = ("channels", "max_l", "max_ell", "correlation", "r_max", "avg_num_neighbors")
 """Settings of a network that decide its shape."""
@@ -56,7 +56,7 @@ class System(BaseModel):
     fragment: str | None = None
     molecule: str | None = None
     beside: str | None = None
-    sides: int = Field(default=1, ge=1, le=6)
+    sides: int = Field(default=1, ge=1, le=len(SIDES))
     contact: float = Field(default=CONTACT, gt=1)
     ligand: str = "formate"
     neutral: dict[str, int] = Field(default_factory=dict)
