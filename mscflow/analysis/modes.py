@@ -18,10 +18,8 @@ from scipy.linalg import eigh, orth, qr
 from mscflow.chemistry import METALS
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
+from mscflow.optimize.rigid import rigid_motions
 from mscflow.topology import topology
-
-LINEAR = 1e-4
-"""A molecule is linear when its smallest moment of inertia is less than this part of the largest."""
 
 ANGULAR = np.sqrt(_e / _amu) * 1e10
 """ω / s⁻¹ of a mode whose mass-weighted force constant is 1 eV/(Å² amu)."""
@@ -118,7 +116,7 @@ def normal_modes(cluster: Cluster, hessian: np.ndarray) -> NormalModes:
     masses = atomic_masses[cluster.numbers]
     root = np.sqrt(np.repeat(masses, 3))
     weighted = 0.5 * (hessian + hessian.T) / np.outer(root, root)
-    external = _external(cluster.positions, masses)
+    external = rigid_motions(cluster.positions, masses)
     basis = qr(external)[0]
     n_external = external.shape[1]
     outer, inner = basis[:, :n_external], basis[:, n_external:]
@@ -130,24 +128,6 @@ def normal_modes(cluster: Cluster, hessian: np.ndarray) -> NormalModes:
         is_linear=n_external == 5,  # three translations and two rotations
         residual=float(np.abs(_wavenumbers(np.linalg.eigvalsh(outer.T @ weighted @ outer))).max()),
     )
-
-
-def _external(positions: np.ndarray, masses: np.ndarray) -> np.ndarray:
-    """Return orthonormal mass-weighted translations and rotations, shape (3 n_atoms, 3 to 6)."""
-    centred = positions - masses @ positions / masses.sum()
-    root = np.sqrt(masses)[:, None]
-    translations = [(root * axis).ravel() for axis in np.eye(3)]
-    inertia = (masses[:, None, None] * _inertia(centred)).sum(axis=0)
-    moments, axes = np.linalg.eigh(inertia)
-    turned = [axis for axis, moment in zip(axes.T, moments, strict=True) if moment > LINEAR * moments[-1]]
-    rotations = [(root * np.cross(axis, centred)).ravel() for axis in turned]
-    columns = np.array(translations + rotations).T
-    return columns / np.linalg.norm(columns, axis=0)
-
-
-def _inertia(points: np.ndarray) -> np.ndarray:
-    squared = (points**2).sum(axis=1)
-    return squared[:, None, None] * np.eye(3) - points[:, :, None] * points[:, None, :]
 
 
 def _wavenumbers(values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,9 @@ from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import Level, PySCF, parse_level
-from mscflow.optimize.lbfgs import Minimiser, State
+from mscflow.optimize.lbfgs import Curvature, Minimiser, State
+from mscflow.optimize.model_hessian import model_hessian
+from mscflow.optimize.rigid import held_whole
 from mscflow.optimize.state_file import load, load_more, save
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.electronic import ElectronicStructure, electronic_structure, spin_warnings
@@ -143,7 +145,6 @@ def refine(
         If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
     from mscflow.levels.calculator import PySCFCalculator
-    from mscflow.levels.curvature import curvature
     from mscflow.levels.surface import CalculatorSurface
 
     level = require_dft(level)
@@ -164,9 +165,8 @@ def refine(
     max_force = None
     steps_taken = 0
     if n_steps:
-        stiffness = None if cheap is None else curvature(cluster, cheap)
         surface = CalculatorSurface(cluster, calculator)
-        minimiser = Minimiser(surface, cluster.numbers, curvature=stiffness)
+        minimiser = Minimiser(surface, cluster.numbers, curvature=_curvature(cluster, cheap))
         state, earlier = _steps(minimiser, cluster, calculator, n_steps, fmax, path)
         steps_taken = state.n_calls - 1
         max_force = minimiser.max_force(state.forces)
@@ -211,6 +211,20 @@ def refine(
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
+
+
+def _curvature(cluster: Cluster, cheap: Level | None) -> Curvature:
+    """Return what makes the Hessian of a cheap level, or else a model of bonds and angles.
+
+    The whole is held: the grid of a density functional calculation does not turn with the molecule, and its
+    share of the gradient is left out, so that the whole seems to gain a little energy by moving, on a surface
+    so flat that steps would follow it for ever.
+    """
+    from mscflow.levels.curvature import curvature
+
+    found = None if cheap is None else curvature(cluster, cheap)
+    at = found or (lambda positions: model_hessian(positions, cluster.numbers))
+    return lambda positions: held_whole(at(positions), positions)
 
 
 def _steps(

@@ -72,6 +72,8 @@ class System(BaseModel):
             raise ValueError("give exactly one of 'cluster', 'fragment' and 'molecule'")
         if self.beside is not None and self.molecule is None:
             raise ValueError("'beside' is a second molecule: give 'molecule', too")
+        if self.beside is None and self.model_fields_set & {"sides", "contact"}:
+            raise ValueError("'sides' and 'contact' are of a second molecule: give 'beside', too")
         return self
 
     @property

@@ -330,6 +330,8 @@ def test_a_molecule_is_crowded_by_others_on_several_sides():
         if part != middle:
             assert 1.8 <= cdist(*(first.cluster.positions[p] for p in (middle, part))).min() < 3.0
     assert first.cluster.hash != second.cluster.hash
+    with pytest.raises(ValueError, match="give 'beside', too"):
+        System(molecule="CC", sides=6, trajectories=2)
 
 
 def test_a_system_has_its_own_number_of_squeezed_copies():
