@@ -18,8 +18,8 @@ from ase.units import Hartree
 
 from mscflow.builder.fragments import fragment
 from mscflow.levels import PySCF
-from mscflow.levels.ris import tda_ris
-from mscflow.levels.scf import ground_state
+from mscflow.levels.dft.ris import tda_ris
+from mscflow.levels.dft.scf import ground_state
 from mscflow.tasks.relax import relax
 
 PIECES = (

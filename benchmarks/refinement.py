@@ -29,10 +29,10 @@ from pyscf.geomopt import geometric_solver
 from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.levels import PySCF
-from mscflow.levels.coulomb import StoredIntegrals
-from mscflow.levels.gradient import gradient
-from mscflow.levels.integration import BoxNumInt
-from mscflow.levels.molecule import molecule
+from mscflow.levels.dft.coulomb import StoredIntegrals
+from mscflow.levels.dft.gradient import gradient
+from mscflow.levels.dft.integration import BoxNumInt
+from mscflow.levels.dft.molecule import molecule
 from mscflow.tasks.document import TaskDocument
 from mscflow.tasks.refine import refine
 from mscflow.tasks.relax import Relaxation, relax

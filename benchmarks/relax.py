@@ -34,7 +34,7 @@ from ase.optimize import BFGS, FIRE, LBFGS
 from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.levels import MACE
-from mscflow.levels.registry import require_known_file
+from mscflow.levels.potentials.registry import require_known_file
 from mscflow.tasks.relax import relax
 
 FMAX = 0.02

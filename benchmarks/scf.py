@@ -26,8 +26,8 @@ from mscflow.builder import build
 from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.levels import PySCF
-from mscflow.levels.molecule import molecule
-from mscflow.levels.scf import ground_state
+from mscflow.levels.dft.molecule import molecule
+from mscflow.levels.dft.scf import ground_state
 from mscflow.reactions.exchange import exchange
 
 LEVEL = PySCF(grid=3)

@@ -20,8 +20,8 @@ import mscflow
 from mscflow.cluster import Cluster
 from mscflow.levels import parse_level
 from mscflow.levels.base import duration
+from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.levels.memory import GIB
-from mscflow.levels.scf import forces, ground_state
 from mscflow.tasks.refine import require_dft
 from mscflow.tasks.relax import relax
 

@@ -112,7 +112,7 @@ def _cuda() -> tuple[str, str]:
 
 
 def _models() -> tuple[str, str]:
-    from mscflow.levels.registry import require_known_file, shipped_models
+    from mscflow.levels.potentials.registry import require_known_file, shipped_models
 
     names = list(shipped_models())
     for name in names:

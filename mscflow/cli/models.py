@@ -11,7 +11,7 @@ import typer
 from mscflow.cli.output import show_json, show_table
 
 if TYPE_CHECKING:
-    from mscflow.levels.registry import Model
+    from mscflow.levels.potentials.registry import Model
 
 LISTED = 20
 """Elements that a table names one by one."""
@@ -44,8 +44,8 @@ def models(
     """List the potentials that can be used; fetch, add and remove them."""
     if context.invoked_subcommand is not None:
         return
-    from mscflow.levels.library import data_directory
-    from mscflow.levels.registry import known_models
+    from mscflow.levels.potentials.library import data_directory
+    from mscflow.levels.potentials.registry import known_models
 
     known = known_models().values()
     if as_json:
@@ -98,7 +98,7 @@ def fetch(name: Name, trust: Trust = False) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress
 
-    from mscflow.levels.fetch import fetch_model, find_foundation_model
+    from mscflow.levels.potentials.fetch import fetch_model, find_foundation_model
 
     model = find_foundation_model(name)
     typer.echo(f"{model.family} ({model.name}): licence {model.licence}; {model.url}", err=True)
@@ -117,7 +117,7 @@ def add(
     licence: Annotated[str | None, typer.Option(help="Licence of the weights.")] = None,
 ) -> None:
     """Register a local model file under a name."""
-    from mscflow.levels.fetch import add_model
+    from mscflow.levels.potentials.fetch import add_model
 
     entry = add_model(file, name, trust, licence)
     typer.echo(
@@ -129,7 +129,7 @@ def add(
 
 def remove(name: Name) -> None:
     """Forget a registered model file."""
-    from mscflow.levels.fetch import remove_model
+    from mscflow.levels.potentials.fetch import remove_model
 
     remove_model(name)
     typer.echo(f"{name} removed")

@@ -349,7 +349,7 @@ def exchange(
 def _show_routes(cluster: Cluster, level: PySCF, as_json: bool) -> None:
     """Show the cost of the level's routes, and of other levels that are cheaper."""
     from mscflow.levels.base import duration
-    from mscflow.levels.cost import alternatives, routes, shortened
+    from mscflow.levels.dft.cost import alternatives, routes, shortened
     from mscflow.levels.memory import memory_limit
 
     level.require(cluster)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from mscflow.errors import InputError
-from mscflow.levels.library import data_directory, replace_file
+from mscflow.levels.potentials.library import data_directory, replace_file
 
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster

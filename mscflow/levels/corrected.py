@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from ase.data import atomic_numbers
 
 from mscflow.levels.base import Estimate, Level
-from mscflow.levels.pair_potential import PairCalculator, PairPotential
-from mscflow.levels.registry import MODELS_DIR, file_checksum
+from mscflow.levels.potentials.pair_potential import PairCalculator, PairPotential
+from mscflow.levels.potentials.registry import MODELS_DIR, file_checksum
 from mscflow.levels.xtb import XTB
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
 from mscflow.levels.calibration import speed
-from mscflow.levels.domain import Domain, domain_file
-from mscflow.levels.registry import file_checksum, find_model, require_known_file
-from mscflow.levels.weights import facts, load_network
+from mscflow.levels.potentials.domain import Domain, domain_file
+from mscflow.levels.potentials.registry import file_checksum, find_model, require_known_file
+from mscflow.levels.potentials.weights import facts, load_network
 
 if TYPE_CHECKING:
     import numpy as np
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
-    from mscflow.levels.mace_lean import LeanMACE
-    from mscflow.levels.mace_tables import Tables
+    from mscflow.levels.potentials.mace_lean import LeanMACE
+    from mscflow.levels.potentials.mace_tables import Tables
     from mscflow.optimize.surface import Surface, Together
 
 Precision = Literal["float32", "float64"]
@@ -142,14 +142,14 @@ class MACE(Level):
         self.require(cluster)
         path = require_known_file(self.model, self.trusted_sha256)
         network = load_network(path, file_checksum(path), self.dtype)
-        from mscflow.levels.potential import PotentialCalculator
+        from mscflow.levels.potentials.mace_torch import PotentialCalculator
 
         return PotentialCalculator(network, cluster, self._head, self.dtype)
 
     def surfaces(self, cluster: Cluster) -> list[Surface]:
         """Return single precision for the search, then the precision of the level.
 
-        Models with scalar features are evaluated by `mscflow.levels.mace_lean`, others by mace-torch.
+        `mscflow.levels.potentials.mace_lean` evaluates models with scalar features, mace-torch others.
         """
         from mscflow.levels.surface import CalculatorSurface, LeanSurface
 
@@ -170,8 +170,8 @@ class MACE(Level):
 
     def _lean(self, clusters: Sequence[Cluster], precisions: Sequence[Precision]) -> list[LeanMACE] | None:
         """Return the lean evaluation of all clusters in each precision; None for models it cannot do."""
-        from mscflow.levels.mace_lean import LeanMACE
-        from mscflow.levels.mace_tables import UnsupportedModelError
+        from mscflow.levels.potentials.mace_lean import LeanMACE
+        from mscflow.levels.potentials.mace_tables import UnsupportedModelError
 
         path = require_known_file(self.model, self.trusted_sha256)
         try:
@@ -182,7 +182,7 @@ class MACE(Level):
             return None
 
     def extrapolation(self, cluster: Cluster, surface: Surface | None = None) -> np.ndarray | None:
-        """Compare the network's features with those of its training frames; see `mscflow.levels.domain`."""
+        """Compare features with those of the training frames; see `mscflow.levels.potentials.domain`."""
         from mscflow.levels.surface import LeanSurface
 
         path = domain_file(require_known_file(self.model, self.trusted_sha256))
@@ -210,7 +210,7 @@ def _load_domain(path: Path, _checksum: str) -> Domain:
 
 @lru_cache(maxsize=4)
 def _load_tables(path: Path, checksum: str) -> tuple[Any, Tables]:
-    from mscflow.levels.mace_tables import tables
+    from mscflow.levels.potentials.mace_tables import tables
 
     model = load_network(path, checksum, "float64")
     return model, tables(model)

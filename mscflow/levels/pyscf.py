@@ -194,20 +194,20 @@ class PySCF(Level):
 
     def calculator(self, cluster: Cluster) -> Calculator:
         """Return an ASE calculator; each geometry starts from the density of the one before."""
-        from mscflow.levels.calculator import PySCFCalculator
+        from mscflow.levels.dft.calculator import PySCFCalculator
 
         return PySCFCalculator(cluster, self)
 
     def estimate(self, cluster: Cluster) -> Estimate:
         """Count basis functions and scale measured times and sizes; nothing is built."""
-        from mscflow.levels.cost import estimate
+        from mscflow.levels.dft.cost import estimate
 
         return estimate(cluster, self)
 
 
 def _n_functions(basis: str, symbol: str) -> int | None:
     """Return the number of basis functions of an element, None where it is not covered."""
-    from mscflow.levels.cost import n_functions
+    from mscflow.levels.dft.cost import n_functions
 
     return n_functions(basis, symbol)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mscflow.levels.mace_lean import LeanMACE
+from mscflow.levels.potentials.mace_lean import LeanMACE
 from mscflow.processor import one_thread
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class CalculatorSurface:
 
 
 class LeanSurface:
-    """The surface of a MACE model without detours; see `mscflow.levels.mace_lean`."""
+    """The surface of a MACE model without detours; see `mscflow.levels.potentials.mace_lean`."""
 
     def __init__(self, evaluator: LeanMACE) -> None:
         self._evaluator = evaluator

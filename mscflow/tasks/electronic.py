@@ -116,7 +116,7 @@ def electronic_structure(cluster: Cluster, mf: Any) -> ElectronicStructure:
     mf
         PySCF's mean-field object.
     """
-    from mscflow.levels.populations import Populations
+    from mscflow.levels.dft.populations import Populations
 
     populations = Populations(mf)
     is_open = cluster.multiplicity > 1

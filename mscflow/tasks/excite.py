@@ -21,7 +21,7 @@ from mscflow.tasks.excitation_error import Calibration, calibration, unknown_err
 from mscflow.tasks.refine import ScfRecord, record, require_dft
 
 if TYPE_CHECKING:
-    from mscflow.levels.transitions import Transitions
+    from mscflow.levels.dft.transitions import Transitions
 
 RESPONSE_GRID = 1
 """Finest integration grid for excitations. Measured on In(O2CH)3, five states, PBE/def2-SVP: grid level 1
@@ -122,7 +122,7 @@ def excite(
 
     Ground state and response use an integration grid of at most level `RESPONSE_GRID`. ``tda`` (Hirata &
     Head-Gordon, Chem. Phys. Lett. 1999, 314, 291) and ``tddft`` leave nothing else out; ``tda-ris`` and
-    ``tddft-ris`` are for clusters these cannot do, see `mscflow.levels.ris`; energies of TDA-ris are shifted
+    ``tddft-ris`` are for clusters these cannot do, see `mscflow.levels.dft.ris`; TDA-ris energies are shifted
     where its error was measured, see `mscflow.tasks.excitation_error`. ``gap`` is an estimate for any size,
     pseudopotentials and multigrid included: differences of orbital energies.
 
@@ -161,9 +161,9 @@ def excite(
     OutOfTimeError
         If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
-    from mscflow.levels.response_checkpoint import forget_products, keep_products
-    from mscflow.levels.scf import ground_state
-    from mscflow.levels.transitions import Transitions
+    from mscflow.levels.dft.response_checkpoint import forget_products, keep_products
+    from mscflow.levels.dft.scf import ground_state
+    from mscflow.levels.dft.transitions import Transitions
 
     level = require_dft(level)
     if method not in get_args(Method):
@@ -258,8 +258,8 @@ def _described(method: Method, nstates: int, grid: int) -> str:
 
 def _solver(mf: Any, method: Method) -> Any:
     """Return PySCF's solver of a method."""
-    from mscflow.levels.orbital_gaps import orbital_gaps
-    from mscflow.levels.ris import tda_ris, tddft_ris
+    from mscflow.levels.dft.orbital_gaps import orbital_gaps
+    from mscflow.levels.dft.ris import tda_ris, tddft_ris
 
     if method == "gap":
         return orbital_gaps(mf)

@@ -23,8 +23,8 @@ from mscflow.tasks.electronic import ElectronicStructure, electronic_structure, 
 from mscflow.tasks.relax import bond_changes
 
 if TYPE_CHECKING:
-    from mscflow.levels.calculator import PySCFCalculator
-    from mscflow.levels.scf import GroundState
+    from mscflow.levels.dft.calculator import PySCFCalculator
+    from mscflow.levels.dft.scf import GroundState
 
 
 LOOSE_TOL = 1e-6
@@ -144,7 +144,7 @@ def refine(
     OutOfTimeError
         If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
-    from mscflow.levels.calculator import PySCFCalculator
+    from mscflow.levels.dft.calculator import PySCFCalculator
     from mscflow.levels.surface import CalculatorSurface
 
     level = require_dft(level)

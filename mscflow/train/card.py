@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from mscflow.levels.registry import ModelRecord, file_checksum, find_model
+from mscflow.levels.potentials.registry import ModelRecord, file_checksum, find_model
 from mscflow.train.evaluate import Evaluation
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Network, Recipe

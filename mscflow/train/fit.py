@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.io import write
 
 from mscflow.errors import CalculationError, InputError
-from mscflow.levels.registry import require_known_file
+from mscflow.levels.potentials.registry import require_known_file
 from mscflow.train.labels import label_file, load
 from mscflow.train.recipe import Network, Recipe
 from mscflow.train.starts import Start, starts

@@ -14,7 +14,13 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from mscflow.levels.pair_potential import PairPotential, SplineBasis, n_pairs, neighbours, pair_index
+from mscflow.levels.potentials.pair_potential import (
+    PairPotential,
+    SplineBasis,
+    n_pairs,
+    neighbours,
+    pair_index,
+)
 
 N_FOLDS = 6
 LIGHTEST_OF_CORES = 15

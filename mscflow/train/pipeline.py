@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mscflow.errors import InputError
 from mscflow.levels import MACE
-from mscflow.levels.domain import domain_file
-from mscflow.levels.registry import ModelRecord
+from mscflow.levels.potentials.domain import domain_file
+from mscflow.levels.potentials.registry import ModelRecord
 from mscflow.train.card import card, record, write_record
 from mscflow.train.evaluate import evaluate
 from mscflow.train.explore import explore, explored

@@ -17,7 +17,7 @@ from mscflow.builder.ligands import ligand_template
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels import Level
-from mscflow.levels.domain import Domain
+from mscflow.levels.potentials.domain import Domain
 from mscflow.reactions.exchange import exchange
 from mscflow.reactions.reaction import distinct_species
 from mscflow.tasks.relax import Relaxation, relax

@@ -12,7 +12,7 @@ import pytest
 
 from mscflow.builder import build
 from mscflow.files import write
-from mscflow.levels.registry import shipped_models
+from mscflow.levels.potentials.registry import shipped_models
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = shipped_models()["msc-small"].path

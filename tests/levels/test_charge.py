@@ -6,8 +6,8 @@ from levels.networks import save_network
 from mscflow.builder import precursor
 from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
-from mscflow.levels.registry import file_checksum
-from mscflow.levels.weights import facts, load_network
+from mscflow.levels.potentials.registry import file_checksum
+from mscflow.levels.potentials.weights import facts, load_network
 
 STATES = [(0, 1), (0, 3), (1, 2), (-1, 2), (2, 1)]
 

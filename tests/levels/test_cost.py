@@ -7,10 +7,11 @@ import pytest
 
 from mscflow.builder import build, precursor
 from mscflow.errors import InputError
-from mscflow.levels import PySCF, cost, parse_level
+from mscflow.levels import PySCF, parse_level
 from mscflow.levels.calibration import kept_in, speed
+from mscflow.levels.dft import cost
+from mscflow.levels.dft.scf import forces, ground_state, mean_field
 from mscflow.levels.memory import GIB, memory_limit
-from mscflow.levels.scf import forces, ground_state, mean_field
 
 ZINC = precursor("Zn2+", "chloride")
 
@@ -18,7 +19,7 @@ ZINC = precursor("Zn2+", "chloride")
 def test_counts_are_those_of_pyscf():
     from pyscf import df
 
-    from mscflow.levels.molecule import molecule
+    from mscflow.levels.dft.molecule import molecule
 
     for text in ("pbe/def2-svp", "pbe0/def2-tzvp"):
         level = parse_level(text)

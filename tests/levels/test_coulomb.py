@@ -6,8 +6,8 @@ from pyscf import df
 
 from mscflow.builder import precursor
 from mscflow.levels import PySCF
-from mscflow.levels.coulomb import StoredIntegrals
-from mscflow.levels.molecule import molecule
+from mscflow.levels.dft.coulomb import StoredIntegrals
+from mscflow.levels.dft.molecule import molecule
 
 LEVEL = PySCF()
 

@@ -6,8 +6,8 @@ from pyscf import dft
 
 from mscflow.builder import precursor
 from mscflow.levels import PySCF
-from mscflow.levels.integration import LARGEST_CHANGE, BoxNumInt
-from mscflow.levels.molecule import molecule
+from mscflow.levels.dft.integration import LARGEST_CHANGE, BoxNumInt
+from mscflow.levels.dft.molecule import molecule
 
 MEMORY = {"stored": 4000.0, "computed again": 0.0}
 

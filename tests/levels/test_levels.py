@@ -6,8 +6,8 @@ import pytest
 from mscflow.builder import build, precursor
 from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
-from mscflow.levels.pair_potential import PairPotential
-from mscflow.levels.registry import file_checksum, shipped_models
+from mscflow.levels.potentials.pair_potential import PairPotential
+from mscflow.levels.potentials.registry import file_checksum, shipped_models
 
 TEXTS = [
     "mace:msc-small",

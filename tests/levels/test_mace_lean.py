@@ -6,9 +6,14 @@ from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
 from mscflow.levels import MACE
-from mscflow.levels.mace_lean import SKIN, LeanMACE
-from mscflow.levels.mace_tables import UnsupportedModelError, evaluate_monomials, monomial_slopes, tables
-from mscflow.levels.neighbours import neighbour_grid
+from mscflow.levels.potentials.mace_lean import SKIN, LeanMACE
+from mscflow.levels.potentials.mace_tables import (
+    UnsupportedModelError,
+    evaluate_monomials,
+    monomial_slopes,
+    tables,
+)
+from mscflow.levels.potentials.neighbours import neighbour_grid
 from mscflow.levels.surface import LeanSurface
 
 

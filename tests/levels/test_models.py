@@ -11,11 +11,11 @@ import pytest
 from mscflow.builder import precursor
 from mscflow.errors import DownloadError, InputError
 from mscflow.levels import MACE, parse_level
-from mscflow.levels.domain import domain_file
-from mscflow.levels.fetch import add_model, fetch_model, find_foundation_model, remove_model
-from mscflow.levels.foundation import FoundationModel, foundation_models
-from mscflow.levels.library import data_directory, load_library, save_library
-from mscflow.levels.registry import file_checksum, find_model, known_models, shipped_models
+from mscflow.levels.potentials.domain import domain_file
+from mscflow.levels.potentials.fetch import add_model, fetch_model, find_foundation_model, remove_model
+from mscflow.levels.potentials.foundation import FoundationModel, foundation_models
+from mscflow.levels.potentials.library import data_directory, load_library, save_library
+from mscflow.levels.potentials.registry import file_checksum, find_model, known_models, shipped_models
 from mscflow.tasks.relax import relax
 
 SHIPPED = shipped_models()["msc-small"]

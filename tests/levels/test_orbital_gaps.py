@@ -7,8 +7,8 @@ from ase.build import molecule
 from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.levels import PySCF, parse_level
-from mscflow.levels.orbital_gaps import orbital_gaps
-from mscflow.levels.scf import ground_state
+from mscflow.levels.dft.orbital_gaps import orbital_gaps
+from mscflow.levels.dft.scf import ground_state
 from mscflow.tasks.excite import excite
 
 LEVEL = PySCF(grid=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from mscflow.levels.pair_potential import PairCalculator, PairPotential, SplineBasis
+from mscflow.levels.potentials.pair_potential import PairCalculator, PairPotential, SplineBasis
 from mscflow.train.pairs import Lack, Weights, fit_pairs, left_out, remaining
 
 BASIS = SplineBasis(first=1.0, last=4.0, size=12)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mscflow.levels.response_checkpoint import KeptProducts
+from mscflow.levels.dft.response_checkpoint import KeptProducts
 
 SIZE = 30
 RANDOM = np.random.default_rng(1)

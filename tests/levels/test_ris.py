@@ -12,8 +12,8 @@ from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels import PySCF
-from mscflow.levels.ris import Response, auxiliary, tda_ris, tddft_ris
-from mscflow.levels.scf import ground_state
+from mscflow.levels.dft.ris import Response, auxiliary, tda_ris, tddft_ris
+from mscflow.levels.dft.scf import ground_state
 from mscflow.tasks.excite import excite
 
 HYBRID = PySCF(xc="pbe0", grid=0)
@@ -35,7 +35,7 @@ def fitted_jk(mf, shells, x):
 
 
 def test_products_equal_density_fitting_by_pyscf(zinc, monkeypatch):
-    monkeypatch.setattr("mscflow.levels.ris.EXCHANGE_WINDOW", np.inf)
+    monkeypatch.setattr("mscflow.levels.dft.ris.EXCHANGE_WINDOW", np.inf)
     response = Response(zinc)
     x = np.random.default_rng(0).normal(size=(2, *response.gaps.shape))
     for vector, above, below in zip(x, response.excited(x), response.deexcited(x), strict=True):
@@ -48,7 +48,7 @@ def test_products_equal_density_fitting_by_pyscf(zinc, monkeypatch):
 def test_the_window_of_exchange_is_harmless(zinc, monkeypatch):
     energies = []
     for window in (40.0, np.inf):
-        monkeypatch.setattr("mscflow.levels.ris.EXCHANGE_WINDOW", window)
+        monkeypatch.setattr("mscflow.levels.dft.ris.EXCHANGE_WINDOW", window)
         solver = tda_ris(zinc)
         solver.nstates, solver.verbose = 6, 0
         energies.append(solver.kernel()[0] * Hartree)

@@ -16,7 +16,7 @@ assert isinstance(LEVEL, PySCF)
 
 def converged_energy(cluster: Cluster, level: PySCF, rung: str) -> float:
     """Return the energy of a closed shell / Eh by one rung alone."""
-    from mscflow.levels import scf
+    from mscflow.levels.dft import scf
 
     mf = scf.mean_field(cluster, level).build()
     density, _ = scf.initial_density(cluster, level, mf.mol)
@@ -26,7 +26,7 @@ def converged_energy(cluster: Cluster, level: PySCF, rung: str) -> float:
 
 
 def test_every_rung_of_the_ladder_ends_in_the_same_energy():
-    from mscflow.levels import scf
+    from mscflow.levels.dft import scf
 
     cluster = fragment("Zn", "chloride")
     assert np.ptp([converged_energy(cluster, LEVEL, rung) for rung in scf.RUNGS]) < 1e-6
@@ -36,7 +36,7 @@ def test_every_rung_of_the_ladder_ends_in_the_same_energy():
     "text", ["pbe/gth-dzvp-molopt-sr[ke_cutoff=60]", "pbe0/def2-svp[grid=0,exchange=seminumerical]"]
 )
 def test_second_order_has_the_responses_of_other_routes(text):
-    from mscflow.levels import scf
+    from mscflow.levels.dft import scf
 
     level = parse_level(text)
     assert isinstance(level, PySCF)
@@ -46,7 +46,7 @@ def test_second_order_has_the_responses_of_other_routes(text):
 
 @pytest.mark.parametrize(("name", "limit", "cycles"), [("FADED_CYCLES", 5, 5), ("STRAYED", 1.0, 8)])
 def test_second_order_goes_on_from_the_best_orbitals_of_a_rung_that_fails(monkeypatch, name, limit, cycles):
-    from mscflow.levels import scf
+    from mscflow.levels.dft import scf
 
     cluster = precursor("Co2+", "chloride")
     level = LEVEL.model_copy(update={"grid": 1})
@@ -81,9 +81,9 @@ def apart(cluster: Cluster, distance: float) -> Cluster:
 def test_gradients_are_those_of_pyscf(cluster, is_stored):
     from pyscf import df
 
-    from mscflow.levels.coulomb import StoredIntegrals
-    from mscflow.levels.gradient import gradient
-    from mscflow.levels.scf import ground_state
+    from mscflow.levels.dft.coulomb import StoredIntegrals
+    from mscflow.levels.dft.gradient import gradient
+    from mscflow.levels.dft.scf import ground_state
 
     mf = ground_state(cluster, LEVEL).mf
     if not is_stored:
@@ -98,7 +98,7 @@ def test_gradients_are_those_of_pyscf(cluster, is_stored):
 def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
     from pyscf.scf.addons import mom_occ
 
-    from mscflow.levels import scf
+    from mscflow.levels.dft import scf
 
     cation = Cluster.from_ase(molecule("H2O")).replace(charge=1, multiplicity=2)
     ground = scf.ground_state(cation, LEVEL)
@@ -118,7 +118,7 @@ def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
 
 
 def test_a_solvent_stabilises_a_polar_molecule_and_its_forces_are_derivatives():
-    from mscflow.levels.scf import forces, ground_state
+    from mscflow.levels.dft.scf import forces, ground_state
 
     water = Cluster.from_ase(molecule("H2O"))
     wet = parse_level("pbe/def2-svp[solvent=water,grid=3]")
@@ -136,7 +136,7 @@ def test_a_solvent_stabilises_a_polar_molecule_and_its_forces_are_derivatives():
 
 
 def test_d4_is_another_dispersion_than_d3():
-    from mscflow.levels.scf import ground_state
+    from mscflow.levels.dft.scf import ground_state
 
     dimer = fragment("Zn", "chloride")
     found = {d: ground_state(dimer, parse_level(f"pbe-{d}/def2-svp[grid=0]")) for d in ("d3bj", "d4")}

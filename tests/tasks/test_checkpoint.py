@@ -15,8 +15,9 @@ from mscflow.cluster import Cluster
 from mscflow.errors import InputError, OutOfTimeError
 from mscflow.executors import STORE_FILE, Journal
 from mscflow.jobs import RefineMaker, RelaxMaker
-from mscflow.levels import XTB, PySCF, scf_checkpoint
-from mscflow.levels.scf import ground_state
+from mscflow.levels import XTB, PySCF
+from mscflow.levels.dft import scf_checkpoint
+from mscflow.levels.dft.scf import ground_state
 from mscflow.tasks.refine import refine
 from mscflow.tasks.relax import relax
 

@@ -15,7 +15,7 @@ from mscflow.builder import precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import PySCF
-from mscflow.levels.scf import forces, ground_state
+from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
 

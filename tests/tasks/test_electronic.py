@@ -7,8 +7,8 @@ from ase.build import molecule
 from mscflow.builder import precursor
 from mscflow.cluster import Cluster
 from mscflow.levels import PySCF
-from mscflow.levels.populations import Populations
-from mscflow.levels.scf import ground_state
+from mscflow.levels.dft.populations import Populations
+from mscflow.levels.dft.scf import ground_state
 from mscflow.tasks.electronic import spin_warnings
 from mscflow.tasks.refine import refine
 

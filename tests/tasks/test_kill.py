@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from mscflow.builder import precursor
-from mscflow.levels import PySCF, response_checkpoint
-from mscflow.levels.scf import ground_state
+from mscflow.levels import PySCF
+from mscflow.levels.dft import response_checkpoint
+from mscflow.levels.dft.scf import ground_state
 from mscflow.optimize.state_file import load_more
 from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
@@ -25,8 +26,9 @@ LEVEL = PySCF(grid=0)
 SCRIPT = """
 from pathlib import Path
 from mscflow.builder import precursor
-from mscflow.levels import PySCF, scf_checkpoint
-from mscflow.levels.scf import ground_state
+from mscflow.levels import PySCF
+from mscflow.levels.dft import scf_checkpoint
+from mscflow.levels.dft.scf import ground_state
 from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
 scf_checkpoint.SAVE_INTERVAL_S = 0.0

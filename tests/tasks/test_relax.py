@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from mscflow.builder import build, precursor
 from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
-from mscflow.levels.registry import shipped_models
+from mscflow.levels.potentials.registry import shipped_models
 from mscflow.tasks.relax import bond_changes, fixed_atoms, relax
 from mscflow.topology import topology
 

@@ -5,8 +5,8 @@ import pytest
 
 from mscflow.builder.fragments import fragment
 from mscflow.levels import PySCF
-from mscflow.levels.scf import ground_state
-from mscflow.levels.transitions import Transitions
+from mscflow.levels.dft.scf import ground_state
+from mscflow.levels.dft.transitions import Transitions
 from mscflow.tasks.excite import excite
 
 LEVEL = PySCF(grid=0)

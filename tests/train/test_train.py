@@ -18,8 +18,8 @@ from scipy.spatial.distance import cdist
 from mscflow.builder import build
 from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
-from mscflow.levels.domain import domain_file
-from mscflow.levels.registry import file_checksum, shipped_models
+from mscflow.levels.potentials.domain import domain_file
+from mscflow.levels.potentials.registry import file_checksum, shipped_models
 from mscflow.topology import topology
 from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal_copies
 from mscflow.train.explore import compared, explore, explored

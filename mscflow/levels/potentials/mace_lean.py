@@ -1,7 +1,7 @@
 """Energy and forces of MACE models with scalar features, many times faster than through mace-torch.
 
-Same model, same numbers: the tables of `mscflow.levels.mace_tables` are evaluated with batched matrix
-products on a grid of atoms × neighbours, and the derivative is written out by hand, so that nothing is
+Same model, same numbers: the tables of `mscflow.levels.potentials.mace_tables` are evaluated with batched
+matrix products on a grid of atoms × neighbours, and the derivative is written out by hand, so that nothing is
 recorded for it, and nothing computed for stress, virials or periodic cells. Radial functions are Chebyshev
 series.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mscflow.levels.mace_tables import SHORTEST, Layer, Tables, monomial_slopes, monomials
-from mscflow.levels.neighbours import NeighbourGrid, neighbour_grid
+from mscflow.levels.potentials.mace_tables import SHORTEST, Layer, Tables, monomial_slopes, monomials
+from mscflow.levels.potentials.neighbours import NeighbourGrid, neighbour_grid
 
 SKIN = 0.4
 """Length by which pairs exceed the cutoff / Å."""

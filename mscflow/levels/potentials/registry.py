@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict
 
 from mscflow.chemistry import suggest
 from mscflow.errors import InputError
-from mscflow.levels.foundation import foundation_models
-from mscflow.levels.library import load_library
+from mscflow.levels.potentials.foundation import foundation_models
+from mscflow.levels.potentials.library import load_library
 
-MODELS_DIR = Path(__file__).parent.parent / "models"
+MODELS_DIR = Path(__file__).parents[2] / "models"
 
 
 class ModelRecord(BaseModel):

@@ -14,17 +14,17 @@ from pathlib import Path
 
 from mscflow.chemistry import suggest
 from mscflow.errors import DownloadError, InputError
-from mscflow.levels.domain import domain_file
-from mscflow.levels.foundation import FoundationModel, foundation_models
-from mscflow.levels.library import (
+from mscflow.levels.potentials.domain import domain_file
+from mscflow.levels.potentials.foundation import FoundationModel, foundation_models
+from mscflow.levels.potentials.library import (
     RegisteredModel,
     check_name,
     keep_file,
     load_library,
     save_library,
 )
-from mscflow.levels.registry import file_checksum, shipped_models
-from mscflow.levels.weights import facts, load_network
+from mscflow.levels.potentials.registry import file_checksum, shipped_models
+from mscflow.levels.potentials.weights import facts, load_network
 
 TIMEOUT = 60
 """Longest silence of the server / s."""

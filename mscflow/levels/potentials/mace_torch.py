@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mscflow.levels.weights import facts, quiet
+from mscflow.levels.potentials.weights import facts, quiet
 
 with quiet():
     from mace.calculators import MACECalculator

@@ -11,8 +11,8 @@ from ase.calculators.calculator import Calculator, all_changes
 
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
+    from mscflow.levels.dft.scf import GroundState
     from mscflow.levels.pyscf import PySCF
-    from mscflow.levels.scf import GroundState
 
 
 class PySCFCalculator(Calculator):
@@ -27,7 +27,7 @@ class PySCFCalculator(Calculator):
     density
         Spin densities from which the first geometry starts, shape (2, n_basis, n_basis).
     keep
-        File for the density of a calculation that is going on; see `mscflow.levels.scf_checkpoint`.
+        File for the density of a calculation that is going on; see `mscflow.levels.dft.scf_checkpoint`.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class PySCFCalculator(Calculator):
         system_changes: Any = all_changes,
     ) -> None:
         """Compute the ground state of the atoms' positions, and forces where they are asked for."""
-        from mscflow.levels.scf import forces, ground_state
+        from mscflow.levels.dft.scf import forces, ground_state
 
         super().calculate(atoms, properties, system_changes)
         if not self.states or system_changes or self._again:

@@ -20,7 +20,7 @@ def dispersion(cluster: Cluster, level: PySCF) -> tuple[float, np.ndarray]:
         return 0.0, np.zeros((len(cluster), 3))
     from pyscf.dispersion import dftd3, dftd4
 
-    from mscflow.levels.molecule import molecule
+    from mscflow.levels.dft.molecule import molecule
 
     mol = molecule(cluster, level)
     if level.dispersion == "d4":

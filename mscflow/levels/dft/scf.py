@@ -20,17 +20,17 @@ from pyscf.scf.addons import smearing
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
-from mscflow.levels.cost import FITTED, REPEATED, SINGLE, matrices_gib, require_memory
-from mscflow.levels.coulomb import StoredIntegrals
-from mscflow.levels.dispersion import dispersion
-from mscflow.levels.gradient import gradient
-from mscflow.levels.guess import initial_density
-from mscflow.levels.integration import BoxNumInt
+from mscflow.levels.dft.cost import FITTED, REPEATED, SINGLE, matrices_gib, require_memory
+from mscflow.levels.dft.coulomb import StoredIntegrals
+from mscflow.levels.dft.dispersion import dispersion
+from mscflow.levels.dft.gradient import gradient
+from mscflow.levels.dft.guess import initial_density
+from mscflow.levels.dft.integration import BoxNumInt
+from mscflow.levels.dft.molecule import build
+from mscflow.levels.dft.multigrid import MoleculeNumInt
+from mscflow.levels.dft.scf_checkpoint import ORBITALS, ScfCheckpoint, spin_densities
 from mscflow.levels.memory import GIB, memory_limit
-from mscflow.levels.molecule import build
-from mscflow.levels.multigrid import MoleculeNumInt
 from mscflow.levels.pyscf import SOLVENTS, PySCF
-from mscflow.levels.scf_checkpoint import ORBITALS, ScfCheckpoint, spin_densities
 
 COARSE_GRID = 0
 COARSE_CONV_TOL = 1e-5

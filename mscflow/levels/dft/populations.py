@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mscflow.levels.scf_checkpoint import spin_densities
+from mscflow.levels.dft.scf_checkpoint import spin_densities
 
 
 class Populations:

@@ -4,7 +4,7 @@ mace-torch evaluates general equivariant tensor products. Where the hidden featu
 0``) and the elements of the atoms are known beforehand, all of them are either products with small matrices
 (one per element), polynomials of the moments of an atom's surroundings, or functions of one distance. The
 tables are found by asking the modules of the model for their response to unit vectors, so that no convention
-of normalisation is copied here; `mscflow.levels.mace_lean` evaluates them.
+of normalisation is copied here; `mscflow.levels.potentials.mace_lean` evaluates them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.chebyshev import chebder
 
-from mscflow.levels.repulsion import Repulsion
+from mscflow.levels.potentials.repulsion import Repulsion
 
 SHORTEST = 0.5
 """Distances / Å below this are treated as this; no two atoms of a `Cluster` are nearer."""

@@ -15,7 +15,7 @@ import numpy as np
 from pyscf import gto
 from pyscf.ao2mo.outcore import balance_partition
 
-from mscflow.levels.coulomb import StoredIntegrals, pair_bounds
+from mscflow.levels.dft.coulomb import StoredIntegrals, pair_bounds
 
 NEGLIGIBLE = 1e-10
 """Bound of a product of functions times its density / Eh^1/2 below which it is left out."""

@@ -18,7 +18,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from scipy.interpolate import BSpline
 
-from mscflow.levels.neighbours import close_pairs
+from mscflow.levels.potentials.neighbours import close_pairs
 
 DEGREE = 3
 

@@ -16,7 +16,7 @@ from pyscf import gto, scf
 
 from mscflow.chemistry import ANIONS, IONS, METALS
 from mscflow.cluster import Cluster
-from mscflow.levels.molecule import molecule
+from mscflow.levels.dft.molecule import molecule
 from mscflow.levels.pyscf import PySCF
 from mscflow.topology import topology
 

@@ -1,0 +1,1 @@
+"""Density functional theory: fields, gradients and excitations on PySCF's integrals."""

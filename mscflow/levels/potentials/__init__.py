@@ -1,0 +1,1 @@
+"""Machine-learned and pair potentials: which there are, how they are evaluated, what they were made for."""
