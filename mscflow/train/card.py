@@ -130,7 +130,9 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
 def _clusters(recipe: Recipe, clusters: Sequence[WholeCluster]) -> list[str]:
     if not clusters:
         return []
-    trained = {(system.cluster, system.ligand) for system in recipe.systems if not system.held_out}
+    trained = {
+        (system.cluster, " + ".join(system.ligands)) for system in recipe.systems if not system.held_out
+    }
     lines = [
         "## Whole clusters, from the builder's geometry to 0.05 eV/Å",
         "",

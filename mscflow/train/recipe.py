@@ -35,7 +35,7 @@ class System(BaseModel):
         Smallest distance between the atoms of two such molecules / Å: crowded ligands are nearer than free
         molecules.
     ligand
-        Anionic ligand of a cluster or a fragment.
+        Ligand of a cluster, several for mixed shells; anionic ligand of a fragment.
     neutral
         Neutral ligands of a fragment and their numbers.
     shells
@@ -58,7 +58,7 @@ class System(BaseModel):
     beside: str | None = None
     sides: int = Field(default=1, ge=1, le=len(SIDES))
     contact: float = Field(default=CONTACT, gt=1)
-    ligand: str = "formate"
+    ligand: str | tuple[str, ...] = "formate"
     neutral: dict[str, int] = Field(default_factory=dict)
     shells: int = Field(default=1, ge=1)
     exchange: str | None = None
@@ -72,16 +72,23 @@ class System(BaseModel):
             raise ValueError("give exactly one of 'cluster', 'fragment' and 'molecule'")
         if self.beside is not None and self.molecule is None:
             raise ValueError("'beside' is a second molecule: give 'molecule', too")
+        if self.cluster is None and not isinstance(self.ligand, str):
+            raise ValueError("several of 'ligand' are for a 'cluster': a 'fragment' has 'neutral', too")
         if self.beside is None and self.model_fields_set & {"sides", "contact"}:
             raise ValueError("'sides' and 'contact' are of a second molecule: give 'beside', too")
         return self
+
+    @property
+    def ligands(self) -> tuple[str, ...]:
+        """Ligands by name, apart from `neutral`."""
+        return (self.ligand,) if isinstance(self.ligand, str) else self.ligand
 
     @property
     def family(self) -> str:
         """Name of the family, safe as a file name."""
         parts = [self.cluster or self.fragment or self.molecule or ""]
         if self.molecule is None:
-            parts += [self.ligand, *(f"{n}{name}" for name, n in self.neutral.items())]
+            parts += [*self.ligands, *(f"{n}{name}" for name, n in self.neutral.items())]
         parts += [self.exchange] if self.exchange else []
         parts += [BESIDE, f"{self.sides if self.sides > 1 else ''}{self.beside}"] if self.beside else []
         return "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in parts)

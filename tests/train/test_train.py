@@ -319,6 +319,16 @@ def test_molecules_beside_each_other_touch_in_another_place_in_each_arrangement(
         System(cluster="ZnL2", beside="CN", trajectories=1)
 
 
+def test_clusters_may_have_mixed_shells():
+    mixed = System(cluster="Cd10Se4", ligand=("formate", "PH3"), trajectories=1)
+    (start,) = starts(RECIPE.model_copy(update={"systems": (mixed,)}))
+    assert start.family == "Cd10Se4-formate-PH3"
+    assert start.cluster.formula == build("Cd10Se4", ("formate", "PH3")).formula
+    assert {"P", "O"} < set(start.cluster.symbols)
+    with pytest.raises(ValueError, match="'fragment' has 'neutral', too"):
+        System(fragment="Cd4Se", ligand=("formate", "PH3"), trajectories=1)
+
+
 def test_a_molecule_is_crowded_by_others_on_several_sides():
     crowd = System(molecule="CC", beside="C", sides=6, contact=1.8, shells=2, trajectories=2)
     first, second = starts(RECIPE.model_copy(update={"systems": (crowd,)}))
