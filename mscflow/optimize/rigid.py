@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mscflow.optimize.surface import Surface
+
 WHOLE = 1e4
 """Curvature that forbids motions of the whole / eV/Å²: a hundred times that of the stiffest bond."""
 
@@ -53,3 +55,24 @@ def held_whole(hessian: Any, positions: np.ndarray) -> np.ndarray:
     """
     motions = rigid_motions(positions)
     return np.asarray(hessian + WHOLE * motions @ motions.T)
+
+
+class InternalSurface:
+    """A surface without the net force and the torque of a molecule none of whose atoms is fixed.
+
+    Parameters
+    ----------
+    surface
+        Energy and forces.
+    """
+
+    anchor: np.ndarray | None = None
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+
+    def __call__(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return energy / eV and the forces within the molecule / eV/Å."""
+        energy, forces = self._surface(positions)
+        motions = rigid_motions(positions)
+        return energy, forces - (motions @ (motions.T @ forces.ravel())).reshape(forces.shape)

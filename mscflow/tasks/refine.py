@@ -16,7 +16,7 @@ from mscflow.errors import InputError
 from mscflow.levels import Level, PySCF, parse_level
 from mscflow.optimize.lbfgs import Curvature, Minimiser, State
 from mscflow.optimize.model_hessian import model_hessian
-from mscflow.optimize.rigid import held_whole
+from mscflow.optimize.rigid import InternalSurface, held_whole
 from mscflow.optimize.state_file import load, load_more, save
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.electronic import ElectronicStructure, electronic_structure, spin_warnings
@@ -71,7 +71,7 @@ class Refinement(TaskDocument):
     n_steps
         Geometry steps taken.
     max_force
-        Largest force on an atom / eV/Å; None for a single point without gradient.
+        Largest force on an atom, without net force and torque / eV/Å; None for a single point.
     energies
         Total energy of each geometry computed / eV.
     dispersion_energy
@@ -165,7 +165,7 @@ def refine(
     max_force = None
     steps_taken = 0
     if n_steps:
-        surface = CalculatorSurface(cluster, calculator)
+        surface = InternalSurface(CalculatorSurface(cluster, calculator))
         minimiser = Minimiser(surface, cluster.numbers, curvature=_curvature(cluster, cheap))
         state, earlier = _steps(minimiser, cluster, calculator, n_steps, fmax, path)
         steps_taken = state.n_calls - 1
@@ -218,7 +218,7 @@ def _curvature(cluster: Cluster, cheap: Level | None) -> Curvature:
 
     The whole is held: the grid of a density functional calculation does not turn with the molecule, and its
     share of the gradient is left out, so that the whole seems to gain a little energy by moving, on a surface
-    so flat that steps would follow it for ever.
+    so flat that steps would follow it for ever. `InternalSurface` takes that out of the forces.
     """
     from mscflow.levels.curvature import curvature
 

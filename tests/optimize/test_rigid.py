@@ -6,7 +6,9 @@ from ase.build import molecule
 
 from mscflow.builder import precursor
 from mscflow.levels import PySCF
-from mscflow.optimize.rigid import rigid_motions
+from mscflow.levels.dft.calculator import PySCFCalculator
+from mscflow.levels.surface import CalculatorSurface
+from mscflow.optimize.rigid import InternalSurface, rigid_motions
 from mscflow.tasks.refine import refine
 
 START = precursor("Zn2+")
@@ -29,6 +31,19 @@ def test_motions_of_the_whole_change_no_distance(name, number):
             moved = atoms.copy()
             moved.positions += 1e-4 * motion.reshape(-1, 3) / root
             np.testing.assert_allclose(moved.get_all_distances(), before, atol=1e-8)
+
+
+def test_forces_within_the_molecule_have_no_net_force_and_no_torque():
+    surface = CalculatorSurface(ZINC, PySCFCalculator(ZINC, PySCF(grid=0)))
+    energy, forces = InternalSurface(surface)(ZINC.positions)
+    whole_energy, whole = surface(ZINC.positions)
+    assert energy == whole_energy
+    assert np.abs(whole.sum(axis=0)).max() > 0.1  # what the grid leaves
+    np.testing.assert_allclose(forces.sum(axis=0), 0.0, atol=1e-10)
+    np.testing.assert_allclose(np.cross(ZINC.positions, forces).sum(axis=0), 0.0, atol=1e-10)
+    motions = rigid_motions(ZINC.positions)
+    within = np.eye(whole.size) - motions @ motions.T
+    np.testing.assert_allclose(forces.ravel(), within @ whole.ravel(), atol=1e-12)
 
 
 @pytest.mark.parametrize("hessian", ["mace:msc-small", None])
