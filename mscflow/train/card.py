@@ -131,7 +131,7 @@ def _clusters(recipe: Recipe, clusters: Sequence[WholeCluster]) -> list[str]:
     if not clusters:
         return []
     trained = {
-        (system.cluster, " + ".join(system.ligands)) for system in recipe.systems if not system.held_out
+        (system.cluster, " + ".join(system.ligand_names)) for system in recipe.systems if not system.held_out
     }
     lines = [
         "## Whole clusters, from the builder's geometry to 0.05 eV/Å",

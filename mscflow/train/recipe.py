@@ -74,13 +74,13 @@ class System(BaseModel):
             raise ValueError("'beside' is a second molecule: give 'molecule', too")
         if self.cluster is None and not isinstance(self.ligand, str):
             raise ValueError("several of 'ligand' are for a 'cluster': a 'fragment' has 'neutral', too")
-        if self.beside is None and self.model_fields_set & {"sides", "contact"}:
+        if self.beside is None and (self.sides, self.contact) != (1, CONTACT):
             raise ValueError("'sides' and 'contact' are of a second molecule: give 'beside', too")
         return self
 
     @property
-    def ligands(self) -> tuple[str, ...]:
-        """Ligands by name, apart from `neutral`."""
+    def ligand_names(self) -> tuple[str, ...]:
+        """Names of the ligands, apart from `neutral`."""
         return (self.ligand,) if isinstance(self.ligand, str) else self.ligand
 
     @property
@@ -88,7 +88,7 @@ class System(BaseModel):
         """Name of the family, safe as a file name."""
         parts = [self.cluster or self.fragment or self.molecule or ""]
         if self.molecule is None:
-            parts += [*self.ligands, *(f"{n}{name}" for name, n in self.neutral.items())]
+            parts += [*self.ligand_names, *(f"{n}{name}" for name, n in self.neutral.items())]
         parts += [self.exchange] if self.exchange else []
         parts += [BESIDE, f"{self.sides if self.sides > 1 else ''}{self.beside}"] if self.beside else []
         return "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in parts)

@@ -82,8 +82,8 @@ def _arrangement(system: System, n_shell: int) -> Cluster:
         seed = n_shell + 100 * attempt
         try:
             if system.cluster is not None:
-                return build(system.cluster, system.ligands, seed=seed)
-            return fragment(str(system.fragment), system.ligands[0], system.neutral, seed=seed)
+                return build(system.cluster, system.ligand_names, seed=seed)
+            return fragment(str(system.fragment), system.ligand_names[0], system.neutral, seed=seed)
         except InputError:
             if attempt == N_SEEDS - 1:
                 raise
