@@ -10,7 +10,8 @@ from mscflow.errors import InputError
 from mscflow.levels import PySCF, parse_level
 from mscflow.levels.calibration import kept_in, speed
 from mscflow.levels.dft import cost
-from mscflow.levels.dft.scf import forces, ground_state, mean_field
+from mscflow.levels.dft.mean_field import mean_field
+from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.levels.memory import GIB, memory_limit
 
 ZINC = precursor("Zn2+", "chloride")

@@ -16,48 +16,51 @@ assert isinstance(LEVEL, PySCF)
 
 def converged_energy(cluster: Cluster, level: PySCF, rung: str) -> float:
     """Return the energy of a closed shell / Eh by one rung alone."""
-    from mscflow.levels.dft import scf
+    from mscflow.levels.dft.guess import initial_density
+    from mscflow.levels.dft.ladder import Watch, run
+    from mscflow.levels.dft.mean_field import mean_field
 
-    mf = scf.mean_field(cluster, level).build()
-    density, _ = scf.initial_density(cluster, level, mf.mol)
-    scf._run(mf, density.sum(axis=0), 1e-8, rung, scf._Watch(mf, keep=None))
+    mf = mean_field(cluster, level).build()
+    density, _ = initial_density(cluster, level, mf.mol)
+    run(mf, density.sum(axis=0), 1e-8, rung, Watch(mf))
     assert mf.converged
     return float(mf.e_tot)
 
 
 def test_every_rung_of_the_ladder_ends_in_the_same_energy():
-    from mscflow.levels.dft import scf
+    from mscflow.levels.dft.ladder import RUNGS
 
     cluster = fragment("Zn", "chloride")
-    assert np.ptp([converged_energy(cluster, LEVEL, rung) for rung in scf.RUNGS]) < 1e-6
+    assert np.ptp([converged_energy(cluster, LEVEL, rung) for rung in RUNGS]) < 1e-6
 
 
 @pytest.mark.parametrize(
     "text", ["pbe/gth-dzvp-molopt-sr[ke_cutoff=60]", "pbe0/def2-svp[grid=0,exchange=seminumerical]"]
 )
 def test_second_order_has_the_responses_of_other_routes(text):
-    from mscflow.levels.dft import scf
+    from mscflow.levels.dft.ladder import FADED, NEWTON
 
     level = parse_level(text)
     assert isinstance(level, PySCF)
     water = Cluster.from_ase(molecule("H2O"))
-    assert np.ptp([converged_energy(water, level, rung) for rung in (scf.FADED, scf.NEWTON)]) < 1e-6
+    assert np.ptp([converged_energy(water, level, rung) for rung in (FADED, NEWTON)]) < 1e-6
 
 
 @pytest.mark.parametrize(("name", "limit", "cycles"), [("FADED_CYCLES", 5, 5), ("STRAYED", 1.0, 8)])
 def test_second_order_goes_on_from_the_best_orbitals_of_a_rung_that_fails(monkeypatch, name, limit, cycles):
-    from mscflow.levels.dft import scf
+    from mscflow.levels.dft import ladder
+    from mscflow.levels.dft.scf import ground_state
 
     cluster = precursor("Co2+", "chloride")
     level = LEVEL.model_copy(update={"grid": 1})
-    whole = scf.ground_state(cluster, level)
-    monkeypatch.setattr(scf, name, limit)
-    cut = scf.ground_state(cluster, level)
+    whole = ground_state(cluster, level)
+    monkeypatch.setattr(ladder, name, limit)
+    cut = ground_state(cluster, level)
     assert cut.mf.e_tot == pytest.approx(whole.mf.e_tot, abs=1e-6)
     _, failed, coarse, fine, stability = cut.stages
-    assert f"{scf.FADED}: {cycles} cycles to 1e-05 Eh, not converged" in failed
+    assert f"{ladder.FADED}: {cycles} cycles to 1e-05 Eh, not converged" in failed
     for line, label in ((coarse, "grid 0"), (fine, "grid 1")):  # the rung that has worked is the first one
-        assert line.startswith(f"{label}, {scf.NEWTON}: ")
+        assert line.startswith(f"{label}, {ladder.NEWTON}: ")
     assert int(fine.split(": ")[1].split()[0]) < 6
     assert stability.startswith("stability: stable")
 
@@ -98,23 +101,27 @@ def test_gradients_are_those_of_pyscf(cluster, is_stored):
 def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
     from pyscf.scf.addons import mom_occ
 
-    from mscflow.levels.dft import scf
+    from mscflow.levels.dft.ladder import Ladder
+    from mscflow.levels.dft.mean_field import mean_field
+    from mscflow.levels.dft.scf import ground_state
+    from mscflow.levels.dft.scf_checkpoint import ORBITALS
 
     cation = Cluster.from_ase(molecule("H2O")).replace(charge=1, multiplicity=2)
-    ground = scf.ground_state(cation, LEVEL)
+    ground = ground_state(cation, LEVEL)
     assert ground.stages[-1].startswith("stability: stable")
-    excited = scf.mean_field(cation, LEVEL)
+    excited = mean_field(cation, LEVEL)
     occupations = ground.mf.mo_occ.copy()
     occupations[1, 3], occupations[1, 4] = 0.0, 1.0  # a hole one orbital below the highest
-    chosen = mom_occ(scf.mean_field(cation, LEVEL), ground.mf.mo_coeff, occupations)
+    chosen = mom_occ(mean_field(cation, LEVEL), ground.mf.mo_coeff, occupations)
     chosen.kernel(dm0=chosen.make_rdm1(ground.mf.mo_coeff, occupations))
-    for name in scf.ORBITALS:
+    for name in ORBITALS:
         setattr(excited, name, getattr(chosen, name))
     assert excited.e_tot > ground.mf.e_tot + 0.05
-    cycles, lines = scf._stabilise(excited, 1e-8, cation, scf.FADED)
+    ladder = Ladder(excited, cation)
+    ladder.stabilise(1e-8)
     assert excited.e_tot == pytest.approx(ground.mf.e_tot, abs=1e-6)
-    assert cycles > 0
-    assert "lower by" in lines[-1]
+    assert ladder.cycles > 0
+    assert "lower by" in ladder.lines[-1]
 
 
 def test_a_solvent_stabilises_a_polar_molecule_and_its_forces_are_derivatives():

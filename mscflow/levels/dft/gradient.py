@@ -1,7 +1,7 @@
 """Nuclear gradients of density-fitted GGA energies, without what PySCF's general code computes twice.
 
 Coulomb: `mscflow.levels.dft.coulomb_gradient`. Core potentials: the integrals of all of them are the sum of
-those of each. Exchange and correlation: box by box (`mscflow.levels.dft.integration`), contracted with the
+those of each. Exchange and correlation: box by box (`mscflow.levels.dft.boxes`), contracted with the
 density before anything is stored.
 The result is that of PySCF's gradients to their own accuracy.
 
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from pyscf import gto
 
+from mscflow.levels.dft.boxes import Box, over_boxes
 from mscflow.levels.dft.coulomb_gradient import coulomb_gradient
-from mscflow.levels.dft.integration import Box, BoxNumInt, over_boxes
+from mscflow.levels.dft.integration import BoxNumInt
 
 
 def gradient(mf: Any) -> np.ndarray:
