@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mscflow import __version__
-from mscflow.cli import campaigns, experiment, models, status, store, structures
+from mscflow.cli import calculations, campaigns, experiment, models, status, store, structures
 from mscflow.cli.doctor import doctor
 from mscflow.errors import MscflowError, RepairWarning
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 structures.register(app)
+calculations.register(app)
 campaigns.register(app)
 status.register(app)
 experiment.register(app)

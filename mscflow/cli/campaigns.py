@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
+from mscflow.cli.arguments import Json
 from mscflow.cli.limits import Memory, Walltime, limit_memory, limit_time
 from mscflow.cli.output import show_json, show_table, warn
 from mscflow.cli.status import jobs_of
@@ -23,7 +24,6 @@ Workers = Annotated[int, typer.Option(min=1, help="Jobs that run side by side; t
 SiteFile = Annotated[
     Path | None, typer.Option("--site", help="YAML file of a batch system; templates lie in hpc/.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 REPORT_FILE = "report.html"
 MIN_COMPARED = 2
 

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from mscflow.cli.arguments import Json
 from mscflow.cli.output import show_json, show_table
 
 GIB = 1024**3
@@ -47,7 +48,7 @@ def doctor(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Time each kind of calculation, for cost estimates (minutes).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Examine cores, memory, engines, models, store and schedulers; or time this machine."""
     if calibrate:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mscflow.cli.arguments import Json
 from mscflow.cli.output import show_json, show_table
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def register(app: typer.Typer) -> None:

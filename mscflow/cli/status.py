@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mscflow.cli.arguments import Json
 from mscflow.cli.output import as_table, console, show_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def status(
     directory: Annotated[Path, typer.Argument(help="Run directory.")],
     watch: Annotated[bool, typer.Option("--watch", help="Show it anew until no job is left.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show the jobs of a run, also while it goes on."""
     from rich.live import Live

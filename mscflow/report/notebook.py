@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mscflow.cluster import Cluster
-from mscflow.report.page import all_tables, element_styles, fill_part, summary
+from mscflow.report.page import element_styles, fill_part, summary
 from mscflow.report.results import PARTS, CampaignResults
+from mscflow.report.tables import all_tables
 from mscflow.tasks.document import Document
 from mscflow.topology import topology
 

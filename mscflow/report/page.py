@@ -16,9 +16,10 @@ from ase.data.colors import jmol_colors
 
 from mscflow.analysis.spectra import compare
 from mscflow.cluster import Cluster
-from mscflow.report import plots, tables
+from mscflow.report import plots
 from mscflow.report.methods import bibtex, methods_paragraph
 from mscflow.report.results import CampaignResults
+from mscflow.report.tables import all_tables
 from mscflow.topology import Role, topology
 from mscflow.whole_file import write_whole
 
@@ -145,31 +146,6 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
             )
             rows.append(("First absorption maximum", value, results.excitations.level_text))
     return rows
-
-
-def all_tables(results: CampaignResults) -> list[tables.Table]:
-    """Return the tables of all parts that are there."""
-    makers = (
-        tables.separations_table,
-        tables.coordination_table,
-        tables.binding_table,
-        tables.scf_table,
-        tables.charges_table,
-        tables.bond_orders_table,
-        tables.modes_table,
-        tables.exchange_table,
-        tables.funnel_table,
-        tables.spread_table,
-        tables.stability_table,
-        tables.species_table,
-        tables.reactions_table,
-        tables.reaction_species_table,
-        tables.states_table,
-        tables.levels_table,
-        tables.jobs_table,
-        tables.versions_table,
-    )
-    return [table for make in makers if (table := make(results)) is not None]
 
 
 def all_plots(results: CampaignResults) -> dict[str, plots.Figure]:

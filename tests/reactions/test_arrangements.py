@@ -8,7 +8,7 @@ from mscflow.campaign import parse_campaign
 from mscflow.errors import InputError
 from mscflow.reactions.energies import ReactionEnergies, spreads
 from mscflow.report import CampaignResults
-from mscflow.report.tables import spread_table
+from mscflow.report.tables.energies import spread_table
 
 CAMPAIGN = """
 name: arrangements

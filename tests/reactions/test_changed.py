@@ -10,7 +10,7 @@ from mscflow.reactions.reaction import distinct_species
 from mscflow.reactions.stability import compositions
 from mscflow.report import CampaignResults
 from mscflow.report.page import summary
-from mscflow.report.tables import exchange_table
+from mscflow.report.tables.energies import exchange_table
 from mscflow.tasks.relax import relax
 
 

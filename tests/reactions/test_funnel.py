@@ -6,7 +6,7 @@ from mscflow.builder import build
 from mscflow.jobs import ExchangeMaker, RelaxMaker
 from mscflow.report import CampaignResults
 from mscflow.report.plots import funnel_plot
-from mscflow.report.tables import funnel_table
+from mscflow.report.tables.energies import funnel_table
 
 
 def test_the_best_go_on_and_the_rest_is_named():

@@ -15,7 +15,7 @@ from mscflow.levels import PySCF
 from mscflow.report import CampaignResults, write_images, write_report
 from mscflow.report.page import all_plots, render
 from mscflow.report.plots import density_of_states_plot
-from mscflow.report.tables import bond_orders_table, charges_table
+from mscflow.report.tables.electronic import bond_orders_table, charges_table
 from mscflow.tasks.refine import refine
 
 PARTS = ("structure", "relaxation", "analysis", "vibrations", "refinement", "exchange", "excitations")

@@ -120,8 +120,9 @@ class Ladder:
         cluster = self.cluster
         raise CalculationError(
             f"the SCF of {cluster.name or cluster.formula} (charge {cluster.charge}, multiplicity "
-            f"{cluster.multiplicity}) did not converge in {self.cycles} cycles ({'; '.join(self.lines)}): check "
-            "the structure, charge and multiplicity; relax it with gfn2-xtb first, or use a hybrid functional"
+            f"{cluster.multiplicity}) did not converge in {self.cycles} cycles ({'; '.join(self.lines)}): "
+            "check the structure, charge and multiplicity; relax it with gfn2-xtb first, or use a hybrid "
+            "functional"
         )
 
     def stabilise(self, conv_tol: float) -> None:
