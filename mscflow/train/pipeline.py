@@ -21,14 +21,19 @@ from mscflow.yaml_file import read_model
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe from YAML.
+    """Read a recipe from YAML; a model file to start from may be named as seen from there.
 
     Raises
     ------
     InputError
         If the file is missing or breaks the schema.
     """
-    return read_model(path, Recipe)
+    recipe = read_model(path, Recipe)
+    beside = path.parent / (recipe.network.foundation or "")
+    if not beside.is_file():
+        return recipe
+    network = recipe.network.model_copy(update={"foundation": str(beside)})
+    return recipe.model_copy(update={"network": network})
 
 
 def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:

@@ -186,8 +186,8 @@ class Network(BaseModel):
     Attributes
     ----------
     foundation
-        Model to start from: a name of ``mscflow models``, or a file; the shape is then its own. Without it
-        the network is new.
+        Model to start from: a name of ``mscflow models``, or a file, beside the recipe or from the working
+        directory; the shape is then its own. Without it the network is new.
     foundation_sha256
         Checksum of a file that is on no record, without which it is not loaded.
     channels, max_l, max_ell, correlation, r_max

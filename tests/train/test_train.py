@@ -23,7 +23,7 @@ from mscflow.levels.potentials.registry import file_checksum, shipped_models
 from mscflow.topology import topology
 from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal_copies
 from mscflow.train.explore import compared, explore, explored
-from mscflow.train.fit import fit, split
+from mscflow.train.fit import fit, foundation_file, split
 from mscflow.train.labels import label, load, reacted, sample
 from mscflow.train.offsets import shifted
 from mscflow.train.pipeline import load_recipe, train
@@ -435,3 +435,11 @@ def test_bad_recipes_are_one_line(tmp_path):
     path.write_text("name: x\nsystems: []\nsampling: {}\nexploration: {}\nnetwork: {chanels: 3}\n")
     with pytest.raises(InputError, match=r"recipe\.yaml: network\.chanels"):
         load_recipe(path)
+
+
+def test_a_recipe_finds_the_model_it_starts_from_beside_itself(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    recipe = RECIPE_FILE.with_stem("train_msc_small_2")
+    file = foundation_file(load_recipe(recipe).network)
+    assert file is not None
+    assert file.parent == recipe.parent
