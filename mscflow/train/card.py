@@ -14,7 +14,8 @@ from mscflow.levels.potentials.registry import ModelRecord, file_checksum, find_
 from mscflow.train.evaluate import Evaluation
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Network, Recipe
-from mscflow.train.validate import WITHOUT_PAIRS, WholeCluster
+from mscflow.train.validate import WITHOUT_PAIRS
+from mscflow.train.whole_clusters import WholeCluster
 
 
 def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> ModelRecord:

@@ -17,14 +17,12 @@ from mscflow.train.validate import (
     ExchangeErrors,
     FrameErrors,
     StructureErrors,
-    WholeCluster,
-    catalogue_structures,
     exchange_errors,
     frame_errors,
     has_core,
     structure_errors,
-    whole_cluster,
 )
+from mscflow.train.whole_clusters import WholeCluster, catalogue_structures, whole_cluster
 from mscflow.train.workers import workers
 from mscflow.whole_file import write_whole
 

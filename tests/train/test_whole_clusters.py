@@ -3,13 +3,13 @@
 from mscflow.builder import CATALOGUE
 from mscflow.errors import CalculationError
 from mscflow.levels import MACE
-from mscflow.train import validate
+from mscflow.train import whole_clusters
 from mscflow.train.evaluate import _kept
-from mscflow.train.validate import catalogue_structures, whole_cluster
+from mscflow.train.whole_clusters import catalogue_structures, whole_cluster
 
 
 def of(names, monkeypatch):
-    monkeypatch.setattr(validate, "CATALOGUE", {name: CATALOGUE[name] for name in names})
+    monkeypatch.setattr(whole_clusters, "CATALOGUE", {name: CATALOGUE[name] for name in names})
     return [whole_cluster(built, MACE(), fmax=0.5, max_steps=40) for built in catalogue_structures(MACE())]
 
 
@@ -28,14 +28,14 @@ def test_a_relaxation_that_fails_is_said(monkeypatch):
     def collapse(*_, **__):
         raise CalculationError(f"{MACE()} lets it collapse")
 
-    monkeypatch.setattr(validate, "relax", collapse)
+    monkeypatch.setattr(whole_clusters, "relax", collapse)
     (found,) = of(["In4P"], monkeypatch)
     assert found.relaxation is None
     assert found.failure == "the model lets it collapse"  # the model's own path is nobody's business
 
 
 def test_parts_of_a_card_are_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr(validate, "CATALOGUE", {"In4P": CATALOGUE["In4P"]})
+    monkeypatch.setattr(whole_clusters, "CATALOGUE", {"In4P": CATALOGUE["In4P"]})
     (built,) = catalogue_structures(MACE())
     part = tmp_path / "cluster.json"
     found = _kept(part, whole_cluster, built, MACE(), 0.5)
