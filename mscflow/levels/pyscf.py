@@ -32,6 +32,12 @@ SOLVENTS = {
 }  # fmt: skip
 """Static dielectric constants: Minnesota Solvent Descriptor Database (Winget et al., 1999)."""
 
+SOLVATIONS = {"c-pcm": "as a dielectric (C-PCM)", "smd": "as a dielectric with a surface tension (SMD)"}
+"""What a solvent is, by the name of its model."""
+
+SMD_ELEMENTS = frozenset({"H", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br"})
+"""Elements on whose surface SMD has a tension."""
+
 SEMICORE_CUTOFF = {"Cu": 200.0, "Zn": 200.0, "Ga": 280.0, "Mn": 280.0, "Co": 280.0}
 """Cutoffs / Eh that GTH potentials with 3d electrons need: at 120 the sum of all forces, which should vanish,
 is 3 to 6 eV/Å with Cu, Zn and Ga, at these 0.1; with Ag and Cd below 0.1 at 120. Mn, Co: not measured."""
@@ -60,8 +66,11 @@ class PySCF(Level):
         ``"d3bj"`` (Grimme et al., J. Comput. Chem. 2011, 32, 1456), ``"d4"`` (Caldeweyher et al., J. Chem.
         Phys. 2019, 150, 154122) or None.
     solvent
-        One of `SOLVENTS`, as a dielectric around the molecule (C-PCM; Barone & Cossi, J. Phys. Chem. A 1998,
-        102, 1995; def2 bases), or None. Electrostatics only: no cavitation, no dispersion with the solvent.
+        One of `SOLVENTS` around the molecule (def2 bases), or None.
+    solvation
+        ``"c-pcm"``: the solvent is a dielectric (Barone & Cossi, J. Phys. Chem. A 1998, 102, 1995), without
+        cavitation or dispersion. ``"smd"``: a dielectric and a surface tension (Marenich, Cramer & Truhlar,
+        J. Phys. Chem. B 2009, 113, 6378), which is fitted for `SMD_ELEMENTS`.
     exchange
         Exact exchange of hybrid functionals (def2 bases): ``"fitted"``, or ``"seminumerical"`` (PySCF's SGX
         after Neese et al., Chem. Phys. 2009, 356, 98), which takes far less memory.
@@ -80,6 +89,7 @@ class PySCF(Level):
     basis: Literal["def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr"] = "def2-svp"
     dispersion: Literal["d3bj", "d4"] | None = None
     solvent: str | None = None
+    solvation: Literal["c-pcm", "smd"] = "c-pcm"
     exchange: Literal["fitted", "seminumerical"] = "fitted"
     grid: int = Field(default=3, ge=0, le=9)
     conv_tol: float = Field(default=1e-8, gt=0.0, le=1e-4)
@@ -94,9 +104,11 @@ class PySCF(Level):
         return name
 
     @model_validator(mode="after")
-    def _no_solvent_in_a_box(self) -> PySCF:
+    def _solvent_outside_a_box(self) -> PySCF:
         if self.solvent is not None and self.is_periodic:
             raise ValueError(f"a solvent needs a def2 basis, not {self.basis}")
+        if self.solvent is None and self.solvation == "smd":
+            raise ValueError("solvation=smd needs a solvent, e.g. solvent=toluene")
         return self
 
     @model_validator(mode="after")
@@ -126,7 +138,7 @@ class PySCF(Level):
         method = f"{self.xc}-{self.dispersion}" if self.dispersion else self.xc
         matter = ("conv_tol", "box_margin", "ke_cutoff") if self.is_periodic else ("grid", "conv_tol")
         fields = type(self).model_fields
-        settings = {name: getattr(self, name) for name in ("solvent", "exchange", *matter)}
+        settings = {name: getattr(self, name) for name in ("solvent", "solvation", "exchange", *matter)}
         changed = [
             f"{name}={value if isinstance(value, str) else f'{value:g}'}"
             for name, value in settings.items()
@@ -150,7 +162,7 @@ class PySCF(Level):
         return (
             f"{self.xc.upper()}{dispersion}, {self.basis} basis, def2 effective core potentials beyond "
             f"krypton, density-fitted {fitted}, grid level {self.grid}"
-            + (f", {self.solvent} as a dielectric (C-PCM)" if self.solvent else "")
+            + (f", {self.solvent} {SOLVATIONS[self.solvation]}" if self.solvent else "")
             + " (PySCF)"
         )
 
@@ -181,6 +193,9 @@ class PySCF(Level):
                 f"{self.basis} has no functions or core potential for {', '.join(missing)} "
                 f"in {cluster.name or cluster.formula}: use {_other_basis(self)} or gfn2-xtb"
             )
+        others = sorted(set(cluster.composition) - SMD_ELEMENTS)
+        if self.solvation == "smd" and others:
+            return [f"SMD knows no surface tension of {', '.join(others)}: only the dielectric acts on them"]
         if self.is_periodic and cluster.charge:
             return [
                 f"charge {cluster.charge} in a periodic box: the energy contains the interaction with a "

@@ -1,4 +1,4 @@
-"""What a potential makes of whole clusters from the builder's geometry: most are too large for the teacher."""
+"""What a potential makes of whole clusters from the builder's geometry, most too large for the teacher."""
 
 from __future__ import annotations
 

@@ -25,15 +25,15 @@ def test_coulomb_matrices_equal_those_of_pyscf(pair):
     densities = np.random.default_rng(1).normal(size=(2, pair.nao, pair.nao))
     expected = theirs.get_jk(densities, hermi=0, with_k=False)[0]
     assert np.abs(ours.get_jk(densities, hermi=0, with_k=False)[0] - expected).max() < 1e-9
-    assert len(ours.pairs) < 0.6 * pair.nao * (pair.nao + 1) / 2
+    assert len(ours.kept.pairs) < 0.6 * pair.nao * (pair.nao + 1) / 2
 
 
 @pytest.mark.parametrize("part", [0.5, 0.0], ids=["single precision", "none stored"])
 def test_with_little_memory_a_converging_density_ends_at_the_matrix_of_pyscf(part):
     mol = molecule(precursor("Zn2+", "chloride"), LEVEL)
     whole, theirs = StoredIntegrals(mol, LEVEL.auxiliary_basis), df.DF(mol, LEVEL.auxiliary_basis)
-    ours = StoredIntegrals(mol, LEVEL.auxiliary_basis, part * whole.stored_gib)
-    assert ours.stored_gib == pytest.approx(part * whole.stored_gib)
+    ours = StoredIntegrals(mol, LEVEL.auxiliary_basis, part * whole.kept.stored_gib)
+    assert ours.kept.stored_gib == pytest.approx(part * whole.kept.stored_gib)
     end, step = np.random.default_rng(1).normal(size=(2, 1, mol.nao, mol.nao))
     end, step, last = end + end.transpose(0, 2, 1), step + step.transpose(0, 2, 1), np.zeros_like(end)
     for distance in (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 0.0, 0.0):

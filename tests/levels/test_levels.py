@@ -21,6 +21,7 @@ TEXTS = [
     "pbe-d3bj/gth-dzvp-molopt-sr",
     "pbe0-d3bj/def2-svp[exchange=seminumerical,grid=1]",
     "pbe-d4/def2-svp[solvent=toluene]",
+    "pbe-d4/def2-svp[solvent=toluene,solvation=smd]",
     "pbe-d3bj/def2-svp[grid=1,conv_tol=1e-06]",
 ]
 

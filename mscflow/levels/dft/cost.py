@@ -40,6 +40,13 @@ to 195 atoms; Cd16Se13Cl6, whose functions are all near each other, takes 1.3e-3
 HYBRID_FACTOR, DISK_FACTOR, SEMINUMERICAL_FACTOR = 4.0, 2.0, 6.0
 """Exact exchange against a pure functional, disk against memory, exchange on a grid against none."""
 
+SECONDS_PER_POINT_PAIR, SECONDS_PER_POINT_CUBE = 1.5e-8, 2e-11
+"""Seconds per integral of a solvent's surface point and two basis functions, and per cubed number of points,
+for the charges that answer a potential."""
+
+KEPT_PASSES, COMPUTED_PASSES = 3, 50
+"""How often these integrals are computed for one energy and gradient, where they are kept and where not."""
+
 PROGRAM_GIB = 0.7
 MATRICES = 30
 """Memory of the programs / GiB; number of matrices of the size of the density that live together (DIIS)."""
@@ -100,15 +107,16 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
             (SINGLE, matrices + integrals / 2, 0.0, pure + (1 - SPARED) * repeated),
             (REPEATED, matrices, 0.0, pure + repeated),
         ]
+    solvent_gib, solvent_s = _solvent(cluster, level, n)
     factor = speed("multigrid" if level.is_periodic else "density fitting")
     return [
         Estimate(
             n_atoms=len(cluster),
             n_basis=n,
             n_auxiliary=auxiliary,
-            memory_gib=memory,
+            memory_gib=memory + solvent_gib,
             disk_gib=disk,
-            time_s=factor * seconds,
+            time_s=factor * (seconds + solvent_s),
             route=route,
         )
         for route, memory, disk, seconds in found
@@ -118,6 +126,19 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
 def matrices_gib(n_basis: int) -> float:
     """Return what a calculation takes beside integrals and values on grids / GiB."""
     return PROGRAM_GIB + MATRICES * 8 * n_basis**2 / GIB
+
+
+def _solvent(cluster: Cluster, level: PySCF, n_basis: int) -> tuple[float, float]:
+    """Return memory / GiB and time / s of a solvent; its integrals are kept where there is room for them."""
+    if level.solvent is None:
+        return 0.0, 0.0
+    from mscflow.levels.dft.solvent import n_points, surface_gib
+
+    n, matrices = n_points(cluster, level), surface_gib(cluster, level)
+    integrals = n * n_basis**2 / 2
+    fits = matrices_gib(n_basis) + matrices + 8 * integrals / GIB < memory_limit()
+    passes = KEPT_PASSES if fits else COMPUTED_PASSES
+    return matrices, passes * integrals * SECONDS_PER_POINT_PAIR + n**3 * SECONDS_PER_POINT_CUBE
 
 
 def estimate(cluster: Cluster, level: PySCF) -> Estimate:

@@ -15,7 +15,8 @@ import numpy as np
 from pyscf import gto
 from pyscf.ao2mo.outcore import balance_partition
 
-from mscflow.levels.dft.coulomb import StoredIntegrals, pair_bounds
+from mscflow.levels.dft.coulomb import StoredIntegrals
+from mscflow.levels.dft.pair_integrals import pair_bounds
 
 NEGLIGIBLE = 1e-10
 """Bound of a product of functions times its density / Eh^1/2 below which it is left out."""
@@ -37,18 +38,41 @@ def coulomb_gradient(fitting: StoredIntegrals, density: np.ndarray) -> np.ndarra
     density
         Total density matrix, shape (n_basis, n_basis).
     """
-    mol, auxiliary = fitting.mol, fitting.auxmol
+    auxiliary = fitting.auxmol
     fitted = fitting.fit(density[None])[0]
-    groups = Groups(mol)
-    gradient, of_fit = np.zeros((mol.natm, 3)), np.zeros((auxiliary.nao, 3))
-    for g, functions, of_product in derivatives(groups, auxiliary, _products(groups, density)):
-        part = of_product * fitted[functions]
-        gradient[groups.atoms[g]] -= 2 * part.sum(axis=1)
-        of_fit[functions] += 2 * part.T
+    gradient, of_fit = interaction_gradient(fitting.mol, auxiliary, density, fitted)
     of_fit += np.einsum("xpq,q,p->px", auxiliary.intor("int2c2e_ip1"), fitted, fitted)
     for atom, (first, last) in enumerate(auxiliary.aoslice_by_atom()[:, 2:]):
         gradient[atom] += of_fit[first:last].sum(axis=0)
     return gradient
+
+
+def interaction_gradient(
+    mol: gto.Mole, charges: gto.Mole, density: np.ndarray, coefficients: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the derivatives of Σ c_P (P|ij) D_ij / Eh/bohr.
+
+    Parameters
+    ----------
+    mol, charges
+        The molecule; charge distributions P as its basis functions.
+    density
+        D, symmetric, shape (n_basis, n_basis).
+    coefficients
+        c, shape (n_charges,).
+
+    Returns
+    -------
+    tuple
+        By the centres of the basis functions, shape (n_atoms, 3), and by those of P, shape (n_charges, 3).
+    """
+    groups = Groups(mol)
+    gradient, of_charges = np.zeros((mol.natm, 3)), np.zeros((charges.nao, 3))
+    for g, some, of_product in derivatives(groups, charges, _products(groups, density)):
+        part = of_product * coefficients[some]
+        gradient[groups.atoms[g]] -= 2 * part.sum(axis=1)
+        of_charges[some] += 2 * part.T
+    return gradient, of_charges
 
 
 class Groups:

@@ -26,7 +26,7 @@ def gradient(mf: Any) -> np.ndarray:
     Parameters
     ----------
     mf
-        ``RKS`` or ``UKS`` with `StoredIntegrals` and a `BoxNumInt`; no hybrid.
+        ``RKS`` or ``UKS`` with `StoredIntegrals` and a `BoxNumInt`, in a solvent or not; no hybrid.
 
     Returns
     -------
@@ -40,12 +40,14 @@ def gradient(mf: Any) -> np.ndarray:
     weighted = np.asarray(method.make_rdm1e(mf.mo_energy, mf.mo_coeff, mf.mo_occ))
     weighted = weighted.reshape(-1, *total.shape).sum(axis=0)
     overlap = method.get_ovlp(mf.mol)
+    solvent = getattr(mf, "with_solvent", None)
     return (
         method.grad_nuc()
         + _core_hamiltonian(mf.mol, total)
         - 2 * _by_atom(mf.mol, np.einsum("xij,ij->ix", overlap, weighted))
         + coulomb_gradient(mf.with_df, total)
         + _exchange_correlation(mf, densities)
+        + (0.0 if solvent is None else solvent.grad(total))
     )
 
 

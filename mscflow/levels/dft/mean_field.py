@@ -18,8 +18,9 @@ from mscflow.levels.dft.coulomb import StoredIntegrals
 from mscflow.levels.dft.integration import BoxNumInt
 from mscflow.levels.dft.molecule import build
 from mscflow.levels.dft.multigrid import MoleculeNumInt
+from mscflow.levels.dft.solvent import solvent, surface_gib
 from mscflow.levels.memory import GIB, memory_limit
-from mscflow.levels.pyscf import SOLVENTS, PySCF
+from mscflow.levels.pyscf import PySCF
 
 ROUTES = {np.float64: FITTED, np.float32: SINGLE, None: REPEATED}
 """Route by the precision in which integrals are kept."""
@@ -60,23 +61,22 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
     mf.get_hcore = cache(mf.get_hcore)  # not once per stage
     limit, taken = memory_limit(), route.memory_gib
     if not level.is_hybrid:
-        taken = matrices_gib(mol.nao)
+        taken = matrices_gib(mol.nao) + surface_gib(cluster, level)
         mf.with_df = StoredIntegrals(mol, level.auxiliary_basis, max(limit - taken, 0.0))
         mf.direct_scf = False  # whole densities are wanted, not their changes
-        taken += mf.with_df.stored_gib
+        taken += mf.with_df.kept.stored_gib
+    if level.solvent is not None:
+        around = solvent(mol, level, max(limit - taken, 0.0))
+        taken += around.integrals.stored_gib
+        mf = mf.PCM(around)
     mf._numint = BoxNumInt(min(VALUE_SHARE * limit, limit - taken) * GIB / 1e6)
     mf.grids.level = level.grid if grid is None else grid
     if route.route == FITTED and level.is_hybrid:
         mf.with_df.build()
-    if level.solvent is not None:
-        mf = mf.PCM()
-        mf.with_solvent.method = "C-PCM"
-        mf.with_solvent.eps = SOLVENTS[level.solvent]
-        mf.with_solvent.verbose = 0
     return mf
 
 
 def route_of(mf: Any) -> str | None:
     """Return the route of a pure functional: it is known only with the pairs of functions near each other."""
     fitting = getattr(mf, "with_df", None)
-    return ROUTES[fitting.dtype] if isinstance(fitting, StoredIntegrals) else None
+    return ROUTES[fitting.kept.dtype] if isinstance(fitting, StoredIntegrals) else None

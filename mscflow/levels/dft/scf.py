@@ -159,7 +159,7 @@ def _solve(
 
 def forces(state: GroundState) -> np.ndarray:
     """Return the forces of a ground state / eV/Å, shape (n_atoms, 3), dispersion included."""
-    if state.level.is_periodic or state.level.is_hybrid or state.level.solvent is not None:
+    if state.level.is_periodic or state.level.is_hybrid:
         method = state.mf.nuc_grad_method()
         method.verbose = 0
         found = method.kernel()
