@@ -2,7 +2,7 @@
 
 Both take the same field, which has converged without solvent, and its density to begin with: what differs is
 the solvent's part of an energy and a gradient. Each has a process of its own, whose peak memory is shown.
-With SMD, energies of elements beyond krypton differ: PySCF takes them for others (`mscflow/levels/dft/solvent.py`).
+With SMD, energies differ for elements beyond krypton, which PySCF takes for others (`levels/dft/solvent.py`).
 
     python benchmarks/solvent.py ZnL2 In2P
 """
