@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 choose_kernels()
 
-FUNCTIONALS = ("pbe", "pbe0", "b3lyp")
-HYBRIDS = ("pbe0", "b3lyp")
+FUNCTIONALS = {"pbe": "PBE", "pbe0": "PBE0", "b3lyp": "B3LYP", "hse06": "HSE06", "camb3lyp": "CAM-B3LYP"}
+HYBRIDS = ("pbe0", "b3lyp", "hse06", "camb3lyp")
+RANGE_SEPARATED = ("hse06", "camb3lyp")
+"""Functionals whose exact exchange depends on the distance."""
+
 DISPERSIONS = {"d3bj": "D3(BJ) dispersion", "d4": "D4 dispersion"}
 BASES = ("def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr")
 
@@ -59,7 +62,7 @@ class PySCF(Level):
     Attributes
     ----------
     xc
-        Functional: ``"pbe"``, ``"pbe0"`` or ``"b3lyp"``.
+        Functional, one of `FUNCTIONALS`.
     basis
         One of `BASES`.
     dispersion
@@ -85,7 +88,7 @@ class PySCF(Level):
     """
 
     kind: Literal["pyscf"] = "pyscf"
-    xc: Literal["pbe", "pbe0", "b3lyp"] = "pbe"
+    xc: Literal["pbe", "pbe0", "b3lyp", "hse06", "camb3lyp"] = "pbe"
     basis: Literal["def2-svp", "def2-tzvp", "gth-dzvp-molopt-sr", "gth-szv-molopt-sr"] = "def2-svp"
     dispersion: Literal["d3bj", "d4"] | None = None
     solvent: str | None = None
@@ -152,7 +155,7 @@ class PySCF(Level):
         dispersion = f" with {DISPERSIONS[self.dispersion]}" if self.dispersion else " without dispersion"
         if self.is_periodic:
             return (
-                f"{self.xc.upper()}{dispersion}, {self.basis.upper()} basis, GTH-PBE pseudopotentials, "
+                f"{FUNCTIONALS[self.xc]}{dispersion}, {self.basis.upper()} basis, GTH-PBE pseudopotentials, "
                 f"periodic box with {self.box_margin:g} Å of vacuum on each side, Γ point, multigrid to "
                 f"{self.ke_cutoff:g} Eh (PySCF)"
             )
@@ -160,7 +163,7 @@ class PySCF(Level):
         if self.exchange == "seminumerical":
             fitted = "Coulomb matrix, seminumerical exchange (SGX)"
         return (
-            f"{self.xc.upper()}{dispersion}, {self.basis} basis, def2 effective core potentials beyond "
+            f"{FUNCTIONALS[self.xc]}{dispersion}, {self.basis} basis, def2 effective core potentials beyond "
             f"krypton, density-fitted {fitted}, grid level {self.grid}"
             + (f", {self.solvent} {SOLVATIONS[self.solvation]}" if self.solvent else "")
             + " (PySCF)"

@@ -18,6 +18,8 @@ TEXTS = [
     "pbe-d3bj/def2-svp",
     "pbe0-d3bj/def2-tzvp",
     "b3lyp/def2-svp",
+    "hse06-d3bj/def2-svp",
+    "camb3lyp-d4/def2-svp",
     "pbe-d3bj/gth-dzvp-molopt-sr",
     "pbe0-d3bj/def2-svp[exchange=seminumerical,grid=1]",
     "pbe-d4/def2-svp[solvent=toluene]",

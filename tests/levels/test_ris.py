@@ -45,6 +45,29 @@ def test_products_equal_density_fitting_by_pyscf(zinc, monkeypatch):
         np.testing.assert_allclose(below, coulomb - 0.25 * swapped, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("xc", "omega", "near", "far"), [("hse06", 0.11, 0.25, 0.0), ("camb3lyp", 0.33, 0.19, 0.65)]
+)
+def test_exchange_that_depends_on_the_distance_is_fitted_as_a_whole(xc, omega, near, far, monkeypatch):
+    """Metric and integrals are those of the whole interaction, not of its parts."""
+    monkeypatch.setattr("mscflow.levels.dft.ris.EXCHANGE_WINDOW", np.inf)
+    mf = ground_state(WATER, PySCF(xc=xc, grid=0)).mf
+    response, aux = Response(mf), auxiliary(mf.mol, "s")
+    x = np.random.default_rng(0).normal(size=response.gaps.shape)
+    occupied, virtual = mf.mo_coeff[:, mf.mo_occ > 0], mf.mo_coeff[:, mf.mo_occ == 0]
+    metric, products = np.zeros((3, 3)), np.zeros((mf.mol.nao, mf.mol.nao, 3))
+    for distance, share in ((0.0, near), (omega, far - near)):
+        with mf.mol.with_range_coulomb(distance), aux.with_range_coulomb(distance):
+            metric += share * aux.intor("int2c2e")
+            products += share * df.incore.aux_e2(mf.mol, aux)
+    inverse = np.linalg.inv(metric)
+    ij = np.einsum("mi,mnP,nj->ijP", occupied, products, occupied)
+    ab = np.einsum("ma,mnP,nb->abP", virtual, products, virtual)
+    exchange = np.einsum("ijP,PQ,abQ,jb->ia", ij, inverse, ab, x)
+    assert response.exchange is not None
+    np.testing.assert_allclose(response.exchange.excited(x[None])[0], exchange, atol=2e-5)
+
+
 def test_the_window_of_exchange_is_harmless(zinc, monkeypatch):
     energies = []
     for window in (40.0, np.inf):

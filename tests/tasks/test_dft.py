@@ -56,8 +56,10 @@ def plain(cluster: Cluster, level: PySCF, guess: str = "minao"):
         (WATER, PySCF(xc="pbe0", basis="def2-tzvp")),
         (WATER.replace(charge=1, multiplicity=2), PySCF()),
         (precursor("In3+"), PySCF(grid=1)),
+        (WATER, PySCF(xc="hse06")),
+        (WATER, PySCF(xc="camb3lyp")),
     ],
-    ids=["Zn(O2CH)2", "water PBE0", "water cation", "In(O2CH)3"],
+    ids=["Zn(O2CH)2", "water PBE0", "water cation", "In(O2CH)3", "water HSE06", "water CAM-B3LYP"],
 )
 def test_energies_equal_plain_pyscf(cluster, level):
     state = ours(cluster, level)

@@ -9,6 +9,7 @@ from mscflow.errors import InputError
 from mscflow.levels.base import Estimate
 from mscflow.levels.calibration import speed
 from mscflow.levels.memory import GIB, memory_limit
+from mscflow.levels.pyscf import RANGE_SEPARATED
 from mscflow.topology import topology
 
 if TYPE_CHECKING:
@@ -87,16 +88,17 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
     n = _count(cluster, level.basis)
     auxiliary = 0 if level.is_periodic else _count(cluster, level.auxiliary_basis)
     matrices = matrices_gib(n)
-    integrals = 8 * auxiliary * n * (n + 1) / 2 / GIB
+    kinds = 2 if level.xc in RANGE_SEPARATED else 1
+    integrals = kinds * 8 * auxiliary * n * (n + 1) / 2 / GIB
     pure = SECONDS_PER_PAIR * n**2
     repeated = SECONDS_PER_REPEATED_GIB * integrals
     if level.is_periodic:
         grids = MULTIGRID_GIB + MULTIGRID_GIB_PER_FUNCTION * n
         found = [(MULTIGRID, matrices + grids, 0.0, SECONDS_PER_GTH_PAIR * n**2)]
     elif level.exchange == "seminumerical":
-        found = [(SEMINUMERICAL, matrices, 0.0, SEMINUMERICAL_FACTOR * pure + repeated)]
+        found = [(SEMINUMERICAL, matrices, 0.0, kinds * SEMINUMERICAL_FACTOR * pure + repeated)]
     elif level.is_hybrid:
-        seconds = HYBRID_FACTOR * pure
+        seconds = HYBRID_FACTOR * kinds * pure
         found = [
             (FITTED, matrices + integrals, 0.0, seconds),
             (ON_DISK, matrices, integrals, DISK_FACTOR * seconds),
