@@ -28,7 +28,7 @@ from mscflow.levels.pyscf import SOLVENTS, PySCF
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
 
-CACHED = ("points", "of_nuclei", "integrals", "charges")
+CACHED = ("points", "of_nuclei", "integrals", "charges", "tension")
 """What a solvent works out once for a geometry."""
 
 MATRICES = {"c-pcm": 1, "smd": 4}
@@ -83,8 +83,6 @@ class Conductor(pcm.PCM):
 
     _keys: ClassVar[set[str]] = {"level", "memory_gib", *CACHED}  # PySCF asks for names of attributes
 
-    is_conductor = True
-
     def __init__(self, mol: gto.Mole, level: PySCF, memory_gib: float) -> None:
         super().__init__(mol)
         self.level, self.memory_gib, self.verbose = level, memory_gib, 0
@@ -116,7 +114,7 @@ class Conductor(pcm.PCM):
     def charges(self) -> SurfaceCharges:
         """The charges at any potential."""
         epsilon = SOLVENTS[str(self.level.solvent)]
-        return SurfaceCharges(self.points, epsilon, self.is_conductor)
+        return SurfaceCharges(self.points, epsilon, is_conductor=self.level.solvation == "c-pcm")
 
     def grad(self, dm: np.ndarray) -> np.ndarray:
         """Return the contribution of the solvent to the gradient / Eh/bohr, shape (n_atoms, 3).
@@ -169,22 +167,21 @@ class Minnesota(Conductor):
         See `solvent`.
     """
 
-    is_conductor = False
-
     def __init__(self, mol: gto.Mole, level: PySCF, memory_gib: float) -> None:
         super().__init__(mol, level, memory_gib)
         self.method = "SMD"  # PySCF then adds `get_cds`
 
     def get_cds(self) -> float:
         """Return the energy of cavity, dispersion and solvent structure / Eh."""
-        return float(self._tension()[0])
+        return float(self.tension[0])
 
     def grad(self, dm: np.ndarray) -> np.ndarray:
         """Return the contribution of the solvent to the gradient / Eh/bohr, shape (n_atoms, 3)."""
-        return super().grad(dm) + self._tension()[1]
+        return super().grad(dm) + self.tension[1]
 
-    def _tension(self) -> tuple[float, np.ndarray]:
-        """Return energy / Eh and gradient / Eh/bohr of the tension of the surface."""
+    @cached_property
+    def tension(self) -> tuple[float, np.ndarray]:
+        """Energy / Eh and gradient / Eh/bohr of the tension of the surface."""
         numbers = [atomic_numbers[self.mol.atom_pure_symbol(i)] for i in range(self.mol.natm)]
         atoms = SimpleNamespace(
             natm=self.mol.natm,
@@ -192,7 +189,6 @@ class Minnesota(Conductor):
             atom_coords=self.mol.atom_coords,
         )
         name = self.level.solvent
-        energy, gradient = smd.get_cds_legacy(
-            SimpleNamespace(mol=atoms, solvent=name, solvent_descriptors=smd.solvent_db[name])
-        )
+        table = SimpleNamespace(mol=atoms, solvent=name, solvent_descriptors=smd.solvent_db[name])
+        energy, gradient = smd.get_cds_legacy(table)
         return energy, gradient
