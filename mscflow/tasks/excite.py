@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mscflow.analysis.spectra import EV_NM, MeasuredSpectrum, Spectrum, absorption_spectrum
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
-from mscflow.levels import Level
+from mscflow.levels import Level, PySCF
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.electronic import parts
 from mscflow.tasks.excitation_error import Calibration, calibration, unknown_error
@@ -132,7 +132,8 @@ def excite(
         The structure, a closed shell.
     level
         A PySCF level with a def2 basis, or its text form. Pure functionals place charge-transfer states
-        too low; a hybrid is better and slower.
+        too low; a hybrid is better and slower. A solvent is in equilibrium with the ground state, and follows
+        the excitation with its electrons (linear response).
     nstates
         Number of states.
     method
@@ -175,8 +176,6 @@ def excite(
         )
     if cluster.multiplicity != 1:
         raise InputError(f"excitations need a singlet, not multiplicity {cluster.multiplicity}")
-    if level.solvent is not None:
-        raise InputError(f"excitations are those of the free molecule: leave out {level.solvent!r}")
     if nstates < 1:
         raise InputError(f"nstates must be at least 1, not {nstates}")
     warnings = level.require(cluster)
@@ -224,7 +223,7 @@ def excite(
             _state(float(energy), float(strength), amplitudes[0], transitions, part_of)
             for energy, strength, amplitudes in islice(solved, nstates)
         ],
-        method=_described(method, nstates, grid) + (f"; {known.sentence}" if known else ""),
+        method="; ".join(_described(level, method, nstates, grid) + ([known.sentence] if known else [])),
         calibration=known,
         converged=converged,
         scf=record(ground),
@@ -241,23 +240,34 @@ def excitation_input(cluster: Cluster, level: Level, nstates: int, method: Metho
     return input_hash("excite", cluster, level, nstates=nstates, method=method, **settings)
 
 
-def _described(method: Method, nstates: int, grid: int) -> str:
+def _described(level: PySCF, method: Method, nstates: int, grid: int) -> list[str]:
+    """Return what was done, in parts."""
     if method == "gap":
-        return (
+        return [
             f"differences of orbital energies ({nstates} pairs), an estimate: hole and electron do not feel "
             "each other"
-        )
+        ]
     label = f"singlet {method.upper().replace('RIS', 'ris')} ({nstates} states)"
     if method.endswith("ris"):
-        return (
-            f"{label}: minimal auxiliary basis, no exchange-correlation kernel; ground state on integration "
-            f"grid level {grid}"
-        )
-    return f"{label}, ground state and response on integration grid level {grid}"
+        found = [
+            f"{label}: minimal auxiliary basis, no exchange-correlation kernel",
+            f"ground state on integration grid level {grid}",
+        ]
+    else:
+        found = [f"{label}, ground state and response on integration grid level {grid}"]
+    if level.solvent is not None:
+        from mscflow.levels.dft.solvent import optical_constant
+
+        fast = f"the electrons of {level.solvent} follow (ε = n² = {optical_constant(level):.2f})"
+        found.append(f"{fast}, its molecules do not")
+    return found
 
 
 def _solver(mf: Any, method: Method) -> Any:
     """Return PySCF's solver of a method."""
+    from pyscf.solvent.pcm import pcm_for_tdscf
+    from pyscf.tdscf import rks
+
     from mscflow.levels.dft.orbital_gaps import orbital_gaps
     from mscflow.levels.dft.ris import tda_ris, tddft_ris
 
@@ -267,6 +277,9 @@ def _solver(mf: Any, method: Method) -> Any:
         return tda_ris(mf)
     if method == "tddft-ris":
         return tddft_ris(mf)
+    if (solvent := getattr(mf, "with_solvent", None)) is not None:
+        # PySCF's own way takes 1.78, water's, for every solvent.
+        return pcm_for_tdscf((rks.TDA if method == "tda" else rks.TDDFT)(mf), solvent.fast())
     return mf.TDA() if method == "tda" else mf.TDDFT()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import molecule as molecule_of
+from ase.units import Hartree
 from pyscf import dft
 from pyscf.solvent import smd
 
@@ -13,8 +14,10 @@ from mscflow.levels import PySCF, parse_level
 from mscflow.levels.dft import cost
 from mscflow.levels.dft.mean_field import mean_field
 from mscflow.levels.dft.molecule import molecule
+from mscflow.levels.dft.ris import Response
 from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.levels.dft.solvent import n_points, solvent
+from mscflow.tasks.excite import excite
 
 CONDUCTOR = PySCF(solvent="pyridine")
 MINNESOTA = PySCF(solvent="pyridine", solvation="smd")
@@ -55,6 +58,36 @@ def test_responses_are_those_of_pyscf(fields):
     changes += changes.transpose(0, 2, 1)
     mine, reference = (mf.with_solvent._B_dot_x(changes) for mf in fields)
     np.testing.assert_allclose(mine, reference, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["tda", "tddft"])
+def test_excitations_are_those_of_pyscf_at_the_same_optical_constant(level, method):
+    ground = ground_state(WATER, level, grid=1).mf
+    theirs = getattr(ground.undo_solvent().PCM(), method.upper())()
+    around = theirs.with_solvent
+    if level.solvation == "smd":
+        around = smd.SMD(ground.mol, level.solvent)
+    around.eps, around.equilibrium_solvation = 1.5095**2, False
+    theirs.with_solvent = around.build() or around
+    theirs.nstates, theirs.verbose = 3, 0
+    found = excite(WATER, level.model_copy(update={"grid": 1}), 3, method)
+    expected = theirs.kernel()[0] * Hartree
+    assert [state.energy for state in found.states] == pytest.approx(expected, abs=1e-4)
+    assert "electrons of pyridine follow (ε = n² = 2.28)" in found.method
+
+
+def test_a_minimal_basis_sees_the_same_solvent(level):
+    """What a solvent adds to TDA-ris is what it adds to TDA."""
+    mf = ground_state(WATER, level, grid=1).mf
+    gas = mf.undo_solvent()
+    assert not hasattr(gas, "with_solvent")
+    wet, dry = Response(mf), Response(gas)
+    x = np.random.default_rng(1).normal(size=(2, *wet.gaps.shape))
+    occupied, virtual = mf.mo_coeff[:, mf.mo_occ > 0], mf.mo_coeff[:, mf.mo_occ == 0]
+    added = occupied.T @ mf.with_solvent.fast().response(2 * occupied @ x @ virtual.T) @ virtual
+    for ours in (Response.excited, Response.deexcited):
+        np.testing.assert_allclose(ours(wet, x) - ours(dry, x), added, atol=1e-10)
+    assert np.abs(added).max() > 1e-3
 
 
 @pytest.mark.parametrize(("part", "kept"), [(0.5, np.float32), (0.0, None)])

@@ -4,7 +4,8 @@ One s function per atom (and a p on heavier ones, for the Coulomb part) fits all
 exchange-correlation kernel is left out: Zhou, Della Sala & Parker, J. Phys. Chem. Lett. 2023, 14, 1968, after
 Giannone & Della Sala, J. Chem. Phys. 2020, 153, 084110 for functionals without exact exchange. Orbitals,
 their energies and the share of exact exchange are those of the functional. Eigenvalues, oscillator strengths
-and everything else come from PySCF's solvers; only their matrix-vector product is replaced.
+and everything else come from PySCF's solvers; only their matrix-vector product is replaced. A solvent follows
+with its fast part (`mscflow.levels.dft.solvent`).
 
 This module imports PySCF at the top: import it inside functions only.
 """
@@ -108,6 +109,8 @@ class Response:
         full = mf.mo_occ > 0
         occupied, virtual = mf.mo_coeff[:, full], mf.mo_coeff[:, ~full]
         self.gaps = mf.mo_energy[None, ~full] - mf.mo_energy[full, None]
+        around = getattr(mf, "with_solvent", None)
+        self._solvent = None if around is None else (around.fast(), occupied, virtual)
         omega, long_range, share = mf._numint.rsh_and_hybrid_coeff(mf.xc, mf.mol.spin)
         kernel = [(0.0, share), (omega, long_range - share)] if omega else [(0.0, share)]
         kernel = [part for part in kernel if part[1]]
@@ -149,7 +152,11 @@ class Response:
 
     def _coulomb(self, x: np.ndarray) -> np.ndarray:
         fitted = self.ia.reshape(len(self.ia), -1)
-        return (2.0 * (x.reshape(len(x), -1) @ fitted.T) @ fitted).reshape(x.shape)
+        product = (2.0 * (x.reshape(len(x), -1) @ fitted.T) @ fitted).reshape(x.shape)
+        if self._solvent is not None:
+            solvent, occupied, virtual = self._solvent
+            product += occupied.T @ solvent.response(2.0 * occupied @ x @ virtual.T) @ virtual
+        return product
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ def surface_gib(cluster: Cluster, level: PySCF) -> float:
     return MATRICES[level.solvation] * 8 * n_points(cluster, level) ** 2 / GIB
 
 
+def optical_constant(level: PySCF) -> float:
+    """Return the dielectric constant of a level's solvent at the frequency of light, n²."""
+    return float(smd.solvent_db[level.solvent][0]) ** 2
+
+
 def _surface(atoms: Any, level: PySCF) -> Surface:
     """Return the surface of a molecule's cavity, cut into points as PySCF does by default."""
     if level.solvation == "smd":
@@ -81,11 +86,24 @@ class Conductor(pcm.PCM):
         See `solvent`.
     """
 
-    _keys: ClassVar[set[str]] = {"level", "memory_gib", *CACHED}  # PySCF asks for names of attributes
+    _keys: ClassVar[set[str]] = {
+        "level",
+        "memory_gib",
+        "epsilon",
+        *CACHED,
+    }  # PySCF asks for names of attributes
 
     def __init__(self, mol: gto.Mole, level: PySCF, memory_gib: float) -> None:
         super().__init__(mol)
         self.level, self.memory_gib, self.verbose = level, memory_gib, 0
+        self.epsilon = SOLVENTS[str(level.solvent)]
+
+    def fast(self) -> Conductor:
+        """Return the part of the solvent that follows light: its electrons (ε = n²), not its molecules."""
+        found = self.copy()
+        found.__dict__.pop("charges", None)
+        found.epsilon, found.equilibrium_solvation = optical_constant(self.level), False
+        return found
 
     def reset(self, mol: gto.Mole | None = None) -> Conductor:
         """Forget the cavity, for another geometry for example."""
@@ -113,8 +131,7 @@ class Conductor(pcm.PCM):
     @cached_property
     def charges(self) -> SurfaceCharges:
         """The charges at any potential."""
-        epsilon = SOLVENTS[str(self.level.solvent)]
-        return SurfaceCharges(self.points, epsilon, is_conductor=self.level.solvation == "c-pcm")
+        return SurfaceCharges(self.points, self.epsilon, is_conductor=self.level.solvation == "c-pcm")
 
     def grad(self, dm: np.ndarray) -> np.ndarray:
         """Return the contribution of the solvent to the gradient / Eh/bohr, shape (n_atoms, 3).
@@ -151,11 +168,13 @@ class Conductor(pcm.PCM):
         answer = self.charges.answer(potential)
         return float(0.5 * answer[0] @ potential[0]), -self.integrals.expand(answer)[0]
 
-    def _B_dot_x(self, dms: np.ndarray) -> np.ndarray:  # noqa: N802 - PySCF's name
+    def response(self, dms: np.ndarray) -> np.ndarray:
         """Return the changes of the potential matrix with changes of the density, of the same shape."""
         densities = np.reshape(dms, (-1, self.mol.nao, self.mol.nao))
         answer = self.charges.answer(-self.integrals.project(densities))
         return -self.integrals.expand(answer).reshape(np.shape(dms))
+
+    _B_dot_x = response  # PySCF's name
 
 
 class Minnesota(Conductor):
