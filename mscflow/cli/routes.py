@@ -42,7 +42,8 @@ def show_routes(cluster: Cluster, level: PySCF, as_json: bool) -> None:
         }
         for text, way in ways
     ]
-    show_table(f"{cluster.name or cluster.formula}, {len(cluster)} atoms, {limit:.1f} GiB may be used", rows)
+    title = f"{cluster.name or cluster.formula}, {len(cluster)} atoms, {limit:.1f} GiB may be used"
+    show_table(title, rows, whole=("level",))
     short = shortened(cluster, level)
     if short is not None:
         typer.echo(

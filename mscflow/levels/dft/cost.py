@@ -182,7 +182,11 @@ def alternatives(cluster: Cluster, level: PySCF) -> list[PySCF]:
         found.append(level.model_copy(update={"exchange": "seminumerical"}))
     if level.basis == "def2-tzvp":
         found.append(level.model_copy(update={"basis": "def2-svp"}))
-    if level.xc == "pbe":
+    if level.solvation == "smd":
+        found.append(level.model_copy(update={"solvation": "c-pcm"}))
+    if level.solvent is not None:
+        found.append(level.model_copy(update={"solvent": None, "solvation": "c-pcm"}))
+    elif level.xc == "pbe":
         smaller = [basis for basis in ("gth-dzvp-molopt-sr", "gth-szv-molopt-sr") if basis != level.basis]
         cutoff = level.cutoff_for(cluster)
         found += [level.model_copy(update={"basis": basis, "ke_cutoff": cutoff}) for basis in smaller]
