@@ -9,6 +9,7 @@ from ase.units import Hartree
 from pydantic import BaseModel, ConfigDict
 
 from mscflow.cluster import Cluster
+from mscflow.levels import PySCF
 from mscflow.topology import Role, topology
 
 if TYPE_CHECKING:
@@ -81,12 +82,14 @@ class Orbitals(BaseModel):
 
 
 class ElectronicStructure(BaseModel):
-    """Mulliken and Mayer analysis of a ground state; numbers depend on the basis.
+    """Analysis of a ground state; numbers of Mulliken and Mayer depend on the basis.
 
     Attributes
     ----------
     charges
         Mulliken charge of each atom / e.
+    hirshfeld
+        Hirshfeld charge of each atom / e, which depends on the basis little; None on multigrids.
     spins
         Mulliken spin population of each atom; None for a closed shell.
     spin_square
@@ -100,22 +103,24 @@ class ElectronicStructure(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     charges: list[float]
+    hirshfeld: list[float] | None = None
     spins: list[float] | None = None
     spin_square: float | None = None
     bond_orders: list[BondOrder]
     orbitals: Orbitals
 
 
-def electronic_structure(cluster: Cluster, mf: Any) -> ElectronicStructure:
+def electronic_structure(cluster: Cluster, level: PySCF, mf: Any) -> ElectronicStructure:
     """Analyse a converged mean field.
 
     Parameters
     ----------
-    cluster
-        The structure, atoms in the order of the mean field.
+    cluster, level
+        The structure, atoms in the order of the mean field; the level.
     mf
         PySCF's mean-field object.
     """
+    from mscflow.levels.dft.hirshfeld import hirshfeld_charges
     from mscflow.levels.dft.populations import Populations
 
     populations = Populations(mf)
@@ -123,6 +128,7 @@ def electronic_structure(cluster: Cluster, mf: Any) -> ElectronicStructure:
     orders = populations.bond_orders
     return ElectronicStructure(
         charges=_rounded(populations.charges),
+        hirshfeld=None if level.is_periodic else _rounded(hirshfeld_charges(mf)),
         spins=_rounded(populations.spins) if is_open else None,
         spin_square=float(mf.spin_square()[0]) if is_open else None,
         bond_orders=[

@@ -184,7 +184,7 @@ def refine(
         warnings += bond_changes(cluster, refined)
     last = calculator.states[-1]
     homo, lumo = last.frontier
-    electronic = electronic_structure(refined, last.mf)
+    electronic = electronic_structure(refined, level, last.mf)
     warnings += spin_warnings(refined, electronic)
     records = [*earlier, *map(record, calculator.states)]
     if scf_file is not None:

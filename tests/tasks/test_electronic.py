@@ -7,6 +7,7 @@ from ase.build import molecule
 from mscflow.builder import precursor
 from mscflow.cluster import Cluster
 from mscflow.levels import PySCF
+from mscflow.levels.dft.hirshfeld import hirshfeld_charges
 from mscflow.levels.dft.populations import Populations
 from mscflow.levels.dft.scf import ground_state
 from mscflow.tasks.electronic import spin_warnings
@@ -24,6 +25,25 @@ def test_charges_are_those_of_pyscf_and_sum_up():
     assert mine.spins.sum() == pytest.approx(1)
 
 
+def test_hirshfeld_charges_of_water_are_known_and_depend_little_on_the_basis():
+    """About -0.3 e for O is what other programs find."""
+    small, large = (
+        hirshfeld_charges(ground_state(WATER, PySCF(grid=1, basis=basis)).mf)
+        for basis in ("def2-svp", "def2-tzvp")
+    )
+    assert small[0] == pytest.approx(-0.3, abs=0.05)
+    np.testing.assert_allclose(small, large, atol=0.02)
+    assert small.sum() == pytest.approx(0, abs=1e-12)
+    assert small[1] == pytest.approx(small[2], abs=1e-6)
+
+
+def test_hirshfeld_charges_of_equal_atoms_are_equal_whatever_the_total():
+    for charge, multiplicity in ((0, 1), (1, 2)):
+        nitrogen = Cluster.from_ase(molecule("N2")).replace(charge=charge, multiplicity=multiplicity)
+        found = hirshfeld_charges(ground_state(nitrogen, LEVEL).mf)
+        np.testing.assert_allclose(found, charge / 2, atol=1e-5)
+
+
 def test_valences_of_molecules_are_their_bond_orders():
     for name, pair, order in (("N2", (0, 1), 3.0), ("C2H4", (0, 1), 2.0), ("H2O", (0, 1), 1.0)):
         orders = Populations(ground_state(Cluster.from_ase(molecule(name)), LEVEL).mf).bond_orders
@@ -38,6 +58,7 @@ def test_refinement_of_a_sextet():
     assert electronic.spin_square == pytest.approx(8.75, abs=0.05)
     assert electronic.spins[manganese] > 4.5
     assert electronic.charges[manganese] > 0.2
+    assert electronic.hirshfeld[manganese] > 0.2
     assert {(bond.i, bond.j) for bond in electronic.bond_orders} >= {(0, 1), (0, 2)}
     orbitals = electronic.orbitals
     shares = np.array([orbitals.core, orbitals.surface, orbitals.ligand])
@@ -60,5 +81,6 @@ def test_a_contaminated_spin_state_is_named():
 def test_a_periodic_box_gives_the_same_picture():
     boxed = refine(WATER, PySCF(basis="gth-szv-molopt-sr", ke_cutoff=80.0, box_margin=4.0))
     assert sum(boxed.electronic.charges) == pytest.approx(0, abs=1e-3)
+    assert boxed.electronic.hirshfeld is None
     oxygen = WATER.symbols.index("O")
     assert boxed.electronic.charges[oxygen] < 0

@@ -40,13 +40,22 @@ def charges_table(results: CampaignResults) -> Table | None:
     refinement = results.refinement
     if refinement is None or refinement.electronic is None:
         return None
-    cluster, charges = refinement.cluster, refinement.electronic.charges
-    groups: dict[tuple[str, str], list[float]] = {}
-    for symbol, role, charge in zip(cluster.symbols, topology(cluster).roles, charges, strict=True):
-        groups.setdefault((symbol, str(role)), []).append(charge)
-    rows = [(*group, *_spread(values, "+.3f")) for group, values in groups.items()]
-    columns = ("element", "role", "atoms", "mean charge / e", "lowest / e", "highest / e")
-    return Table("charges", f"Mulliken charges at {refinement.level_text}", columns, rows)
+    cluster, found = refinement.cluster, refinement.electronic
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, (symbol, role) in enumerate(zip(cluster.symbols, topology(cluster).roles, strict=True)):
+        groups.setdefault((symbol, str(role)), []).append(i)
+    kinds = {"Mulliken": found.charges, "Hirshfeld": found.hirshfeld}
+    given = {kind: charges for kind, charges in kinds.items() if charges is not None}
+    rows = [
+        (
+            *group,
+            str(len(atoms)),
+            *(_spread([charges[i] for i in atoms], "+.3f") for charges in given.values()),
+        )
+        for group, atoms in groups.items()
+    ]
+    columns = ("element", "role", "atoms", *(f"{kind} / e: mean (lowest, highest)" for kind in given))
+    return Table("charges", f"Charges of atoms at {refinement.level_text}", columns, rows)
 
 
 def bond_orders_table(results: CampaignResults) -> Table | None:
@@ -58,9 +67,9 @@ def bond_orders_table(results: CampaignResults) -> Table | None:
     groups: dict[str, list[float]] = {}
     for bond in refinement.electronic.bond_orders:
         groups.setdefault("–".join(sorted((symbols[bond.i], symbols[bond.j]))), []).append(bond.order)
-    rows = [(pair, *_spread(orders, ".2f")) for pair, orders in sorted(groups.items())]
+    rows = [(pair, str(len(orders)), _spread(orders, ".2f")) for pair, orders in sorted(groups.items())]
     caption = f"Mayer bond orders above {SMALLEST_BOND_ORDER} at {refinement.level_text}"
-    return Table("bond-orders", caption, ("elements", "pairs", "mean", "lowest", "highest"), rows)
+    return Table("bond-orders", caption, ("elements", "pairs", "mean (lowest, highest)"), rows)
 
 
 def states_table(results: CampaignResults) -> Table | None:
@@ -90,7 +99,7 @@ def states_table(results: CampaignResults) -> Table | None:
     return Table("states", f"Singlet excitations at {excitations.level_text}", columns, rows)
 
 
-def _spread(values: Sequence[float], style: str) -> tuple[str, str, str, str]:
-    """Return number, mean, lowest and highest of values."""
-    numbers = (sum(values) / len(values), min(values), max(values))
-    return (str(len(values)), *(format(number, style) for number in numbers))  # type: ignore[return-value]
+def _spread(values: Sequence[float], style: str) -> str:
+    """Return mean, lowest and highest of values."""
+    mean = sum(values) / len(values)
+    return f"{mean:{style}} ({min(values):{style}}, {max(values):{style}})"
