@@ -41,9 +41,11 @@ to 195 atoms; Cd16Se13Cl6, whose functions are all near each other, takes 1.3e-3
 HYBRID_FACTOR, DISK_FACTOR, SEMINUMERICAL_FACTOR = 4.0, 2.0, 6.0
 """Exact exchange against a pure functional, disk against memory, exchange on a grid against none."""
 
-SECONDS_PER_POINT_PAIR, SECONDS_PER_POINT_CUBE = 4e-8, {"c-pcm": 1.2e-11, "smd": 4.7e-11}
-"""Measured on In4P(O2CH)9, two cores: seconds per integral of a solvent's surface point and two basis functions,
-and per cubed number of points, for the charges that answer a potential."""
+SECONDS_PER_POINT_PAIR = 4e-8
+"""Measured: seconds per integral of a solvent's surface point and two basis functions (In4P(O2CH)9)."""
+
+SECONDS_PER_POINT_CUBE = {"c-pcm": 1.2e-11, "smd": 4.7e-11}
+"""Measured: seconds per cubed number of points, for the matrix of their charges (In4P(O2CH)9)."""
 
 KEPT_PASSES, COMPUTED_PASSES = 3, 50
 """How often these integrals are computed for one energy and gradient, where they are kept and where not."""
