@@ -58,14 +58,8 @@ def relax(
     """Relax a structure."""
     from mscflow.tasks.relax import relax as relax_cluster
 
-    result = relax_cluster(
-        read_cluster(file, charge, multiplicity),
-        read_level(level, trust),
-        fmax,
-        max_steps,
-        _fixed(fixed),
-        state_file,
-    )
+    cluster, theory = read_cluster(file, charge, multiplicity), read_level(level, trust)
+    result = relax_cluster(cluster, theory, fmax, max_steps, _fixed(fixed), state_file)
     _report(result, output, as_json)
     if not as_json:
         typer.echo(

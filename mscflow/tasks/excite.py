@@ -265,9 +265,6 @@ def _described(level: PySCF, method: Method, nstates: int, grid: int) -> list[st
 
 def _solver(mf: Any, method: Method) -> Any:
     """Return PySCF's solver of a method."""
-    from pyscf.solvent.pcm import pcm_for_tdscf
-    from pyscf.tdscf import rks
-
     from mscflow.levels.dft.orbital_gaps import orbital_gaps
     from mscflow.levels.dft.ris import tda_ris, tddft_ris
 
@@ -278,6 +275,9 @@ def _solver(mf: Any, method: Method) -> Any:
     if method == "tddft-ris":
         return tddft_ris(mf)
     if (solvent := getattr(mf, "with_solvent", None)) is not None:
+        from pyscf.solvent.pcm import pcm_for_tdscf
+        from pyscf.tdscf import rks
+
         # PySCF's own way takes 1.78, water's, for every solvent.
         return pcm_for_tdscf((rks.TDA if method == "tda" else rks.TDDFT)(mf), solvent.fast())
     return mf.TDA() if method == "tda" else mf.TDDFT()

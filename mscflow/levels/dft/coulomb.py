@@ -77,7 +77,7 @@ class StoredIntegrals(df.DF):
         super().reset(mol)
         self.__dict__.pop("metric", None)
         self.auxmol = df.addons.make_auxmol(self.mol, self.auxbasis)
-        self.kept = PairIntegrals(self.mol, self.auxmol, fit_bound(self.auxmol), self.memory_gib)
+        self.kept = PairIntegrals(self.mol, self.auxmol, self.memory_gib)
         self._last = np.zeros(0)
         self._reference = Reference(self._last, self._last)
         return self
@@ -135,8 +135,3 @@ class StoredIntegrals(df.DF):
     def _solve(self, projected: np.ndarray) -> np.ndarray:
         """Return fit coefficients from Σ (P|ij) D_ij, shape (n, n_fit)."""
         return np.asarray(cho_solve(self.metric, projected.T).T)
-
-
-def fit_bound(auxiliary: gto.Mole) -> float:
-    """Return the largest (P|P)^1/2."""
-    return float(np.sqrt(np.max(auxiliary.intor("int2c2e").diagonal())))

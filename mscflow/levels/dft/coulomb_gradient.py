@@ -48,31 +48,31 @@ def coulomb_gradient(fitting: StoredIntegrals, density: np.ndarray) -> np.ndarra
 
 
 def interaction_gradient(
-    mol: gto.Mole, charges: gto.Mole, density: np.ndarray, coefficients: np.ndarray
+    mol: gto.Mole, auxiliary: gto.Mole, density: np.ndarray, coefficients: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the derivatives of Σ c_P (P|ij) D_ij / Eh/bohr.
 
     Parameters
     ----------
-    mol, charges
-        The molecule; charge distributions P as its basis functions.
+    mol, auxiliary
+        The molecule; charge distributions P as basis functions of another one.
     density
         D, symmetric, shape (n_basis, n_basis).
     coefficients
-        c, shape (n_charges,).
+        c, shape (n_auxiliary,).
 
     Returns
     -------
     tuple
-        By the centres of the basis functions, shape (n_atoms, 3), and by those of P, shape (n_charges, 3).
+        By the centres of the basis functions, shape (n_atoms, 3), and by those of P, shape (n_auxiliary, 3).
     """
     groups = Groups(mol)
-    gradient, of_charges = np.zeros((mol.natm, 3)), np.zeros((charges.nao, 3))
-    for g, some, of_product in derivatives(groups, charges, _products(groups, density)):
+    gradient, of_auxiliary = np.zeros((mol.natm, 3)), np.zeros((auxiliary.nao, 3))
+    for g, some, of_product in derivatives(groups, auxiliary, _products(groups, density)):
         part = of_product * coefficients[some]
         gradient[groups.atoms[g]] -= 2 * part.sum(axis=1)
-        of_charges[some] += 2 * part.T
-    return gradient, of_charges
+        of_auxiliary[some] += 2 * part.T
+    return gradient, of_auxiliary
 
 
 class Groups:

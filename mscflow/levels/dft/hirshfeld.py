@@ -11,6 +11,7 @@ import numpy as np
 from pyscf import scf
 
 from mscflow.levels.dft.boxes import Box, over_boxes
+from mscflow.levels.dft.scf_checkpoint import spin_densities
 
 
 def hirshfeld_charges(mf: Any) -> np.ndarray:
@@ -27,7 +28,7 @@ def hirshfeld_charges(mf: Any) -> np.ndarray:
     """
     mol, integrator = mf.mol, mf._numint
     boxes = integrator.boxes(mol, mf.grids)
-    density = np.asarray(mf.make_rdm1()).reshape(-1, mol.nao, mol.nao).sum(axis=0)
+    density = spin_densities(mf.make_rdm1()).sum(axis=0)
     free = scf.hf.init_guess_by_atom(mol)
     atom_of_function = np.repeat(np.arange(mol.natm), np.diff(mol.aoslice_by_atom()[:, 2:]).ravel())
 

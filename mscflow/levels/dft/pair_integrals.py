@@ -31,39 +31,38 @@ class PairIntegrals:
 
     Parameters
     ----------
-    mol, charges
-        The molecule; the distributions P as its basis functions.
-    bound
-        Largest (P|P)^1/2 / Eh^1/2.
+    mol, auxiliary
+        The molecule; the distributions P as basis functions of another one.
     memory_gib
         Memory for the integrals / GiB: they are kept in double or single precision, or not at all.
     """
 
-    def __init__(self, mol: gto.Mole, charges: gto.Mole, bound: float, memory_gib: float) -> None:
-        self.mol, self.charges, self.bound, self.memory_gib = mol, charges, bound, memory_gib
+    def __init__(self, mol: gto.Mole, auxiliary: gto.Mole, memory_gib: float) -> None:
+        self.mol, self.auxiliary, self.memory_gib = mol, auxiliary, memory_gib
 
     @cached_property
     def pairs(self) -> np.ndarray:
         """Indices of the pairs i ≥ j of functions that are kept, in the order of a packed lower triangle."""
-        return np.flatnonzero(lib.pack_tril(pair_bounds(self.mol)) * self.bound > NEGLIGIBLE)
+        bounds = lib.pack_tril(pair_bounds(self.mol)) * largest_bound(self.auxiliary)
+        return np.flatnonzero(bounds > NEGLIGIBLE)
 
     @property
     def dtype(self) -> type[np.floating[Any]] | None:
         """Precision in which there is memory for the integrals; None if in none."""
-        n_integrals = self.charges.nao * len(self.pairs)
+        n_integrals = self.auxiliary.nao * len(self.pairs)
         fitting = (t for t in (np.float64, np.float32) if t().nbytes * n_integrals <= self.memory_gib * GIB)
         return next(fitting, None)
 
     @property
     def stored_gib(self) -> float:
         """Memory that the integrals take / GiB."""
-        return self.dtype().nbytes * self.charges.nao * len(self.pairs) / GIB if self.dtype else 0.0
+        return self.dtype().nbytes * self.auxiliary.nao * len(self.pairs) / GIB if self.dtype else 0.0
 
     @cached_property
     def stored(self) -> np.ndarray:
-        """The integrals / Eh, shape (n_charges, n_pairs)."""
-        stored = np.empty((self.charges.nao, len(self.pairs)), self.dtype)
-        for some, block in three_centre(self.mol, self.charges):
+        """The integrals / Eh, shape (n_auxiliary, n_pairs)."""
+        stored = np.empty((self.auxiliary.nao, len(self.pairs)), self.dtype)
+        for some, block in three_centre(self.mol, self.auxiliary):
             # Indices are in range; with mode "raise" NumPy would fill a buffer first.
             if self.dtype is np.float64:
                 np.take(block, self.pairs, axis=1, out=stored[some], mode="clip")
@@ -72,7 +71,7 @@ class PairIntegrals:
         return stored
 
     def project(self, densities: np.ndarray) -> np.ndarray:
-        """Return Σ (P|ij) D_ij / Eh in double precision, shape (n, n_charges).
+        """Return Σ (P|ij) D_ij / Eh in double precision, shape (n, n_auxiliary).
 
         Parameters
         ----------
@@ -82,15 +81,15 @@ class PairIntegrals:
         packed = self._packed(densities)
         if self.dtype is np.float64:
             return np.asarray(packed[:, self.pairs] @ self.stored.T)
-        found = np.empty((len(packed), self.charges.nao))
-        for some, block in three_centre(self.mol, self.charges):
+        found = np.empty((len(packed), self.auxiliary.nao))
+        for some, block in three_centre(self.mol, self.auxiliary):
             found[:, some] = packed @ block.T
         return found
 
     def project_roughly(self, densities: np.ndarray) -> np.ndarray:
         """Return what `project` does, from integrals kept in single precision."""
         packed = self._packed(densities)[:, self.pairs].astype(np.float32)
-        found = np.zeros((len(packed), self.charges.nao))
+        found = np.zeros((len(packed), self.auxiliary.nao))
         for start in range(0, len(self.pairs), BLOCK_PAIRS):
             some = slice(start, start + BLOCK_PAIRS)
             found += packed[:, some] @ self.stored[:, some].T
@@ -102,11 +101,11 @@ class PairIntegrals:
         Parameters
         ----------
         coefficients
-            Coefficients c, shape (n, n_charges).
+            Coefficients c, shape (n, n_auxiliary).
         """
         packed = np.zeros((len(coefficients), self.mol.nao * (self.mol.nao + 1) // 2))
         if self.dtype is None:
-            for some, block in three_centre(self.mol, self.charges):
+            for some, block in three_centre(self.mol, self.auxiliary):
                 packed += coefficients[:, some] @ block
         else:
             packed[:, self.pairs] = coefficients.astype(self.dtype) @ self.stored
@@ -127,12 +126,18 @@ def pair_bounds(mol: gto.Mole) -> np.ndarray:
     return bounds[np.ix_(shell_of_function, shell_of_function)]
 
 
-def three_centre(mol: gto.Mole, charges: gto.Mole) -> Iterator[tuple[slice, np.ndarray]]:
+def largest_bound(auxiliary: gto.Mole) -> float:
+    """Return the largest (P|P)^1/2 / Eh^1/2."""
+    shells = ((shell, shell) for shell in range(auxiliary.nbas))
+    return float(np.sqrt(max(auxiliary.intor_by_shell("int2c2e", pair).diagonal().max() for pair in shells)))
+
+
+def three_centre(mol: gto.Mole, auxiliary: gto.Mole) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (P|ij) / Eh block by block of P, shape (n_block, n (n + 1) / 2); the next takes its place."""
-    both, name = mol + charges, mol._add_suffix("int3c2e")
+    both, name = mol + auxiliary, mol._add_suffix("int3c2e")
     optimiser = gto.moleintor.make_cintopt(both._atm, both._bas, both._env, name)
     width = int(np.clip(BLOCK_MB * 1e6 / (8 * mol.nao**2), 20, 480))
-    first = charges.ao_loc
+    first = auxiliary.ao_loc
     parts = balance_partition(first, width)
     # A fresh array costs as much as the integrals in it: the system hands out its pages one by one.
     buffer = np.empty(mol.nao * (mol.nao + 1) // 2 * max(size for _, _, size in parts))

@@ -125,8 +125,7 @@ class Conductor(pcm.PCM):
     @cached_property
     def integrals(self) -> PairIntegrals:
         """Integrals of the points and pairs of basis functions."""
-        bound = float((2 / np.pi) ** 0.25 * np.sqrt(self.points.widths.max()))
-        return PairIntegrals(self.mol, self.points.charges(), bound, self.memory_gib)
+        return PairIntegrals(self.mol, self.points.charges(), self.memory_gib)
 
     @cached_property
     def charges(self) -> SurfaceCharges:
@@ -143,7 +142,7 @@ class Conductor(pcm.PCM):
         """
         potential = self._potential(dm[None])
         answer = self.charges.answer(potential)[0]
-        of_atoms, of_points = interaction_gradient(self.mol, self.integrals.charges, dm, answer)
+        of_atoms, of_points = interaction_gradient(self.mol, self.integrals.auxiliary, dm, answer)
         nuclear = self.mol.atom_charges()
         of_atoms += np.einsum("n,xng,g->nx", nuclear, self._with_nuclei("int2c2e_ip1"), answer)
         of_points += np.einsum(
@@ -154,7 +153,7 @@ class Conductor(pcm.PCM):
     def _with_nuclei(self, name: str, points_move: bool = False) -> np.ndarray:
         """Return integrals of unit charges at the nuclei with the points, the one that moves first."""
         nuclei = gto.fakemol_for_charges(self.mol.atom_coords())
-        pair = (nuclei, self.integrals.charges)
+        pair = (nuclei, self.integrals.auxiliary)
         return np.asarray(gto.mole.intor_cross(name, *(pair[::-1] if points_move else pair)))
 
     def _potential(self, densities: np.ndarray) -> np.ndarray:

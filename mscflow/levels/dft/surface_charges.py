@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class Pairs:
     reduced: np.ndarray
     surface: Surface
 
-    @property
+    @cached_property
     def gaussian(self) -> np.ndarray:
         """2/√π exp(-ξ²r²)."""
         return 2 / np.sqrt(np.pi) * np.exp(-(self.reduced**2))
