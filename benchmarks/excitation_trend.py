@@ -1,7 +1,8 @@
 """How the lowest excitation of indium phosphide moves with the size of the core.
 
-Pieces with formates, relaxed with the shipped potential; TDA-ris and orbital gaps. A larger core has to
-absorb at a longer wavelength.
+Pieces with formates; of ten arrangements of these the lowest after a relaxation with the shipped potential:
+where ligands bind moves energies and gaps by half an electron-volt. TDA-ris and orbital gaps. A larger core
+has to absorb at a longer wavelength.
 
     OMP_NUM_THREADS=2 python benchmarks/excitation_trend.py [CORE ...]
 """
@@ -14,11 +15,23 @@ from pathlib import Path
 
 from mscflow.builder.fragments import fragment
 from mscflow.tasks.excite import excite
-from mscflow.tasks.relax import relax
+from mscflow.tasks.relax import Relaxation, relax
 from mscflow.train.validate import is_damaged
 
 CORES = ("In4P", "In7P2", "In10P4")
 LEVEL = "pbe/def2-svp[grid=1]"
+
+N_ARRANGEMENTS = 10
+"""Arrangements of the ligands, one for each seed, of which the lowest is taken."""
+
+
+def lowest(core: str) -> Relaxation:
+    """Return the lowest of the relaxed arrangements that keep their bonds."""
+    found = [
+        relax(fragment(core, "formate", seed=seed), "mace:msc-small", fmax=0.05)
+        for seed in range(N_ARRANGEMENTS)
+    ]
+    return min(found, key=lambda relaxed: (is_damaged(relaxed), relaxed.energy))
 
 
 def main() -> None:
@@ -26,15 +39,16 @@ def main() -> None:
     print(f"| {LEVEL} | atoms | bonds kept | TDA-ris / eV | nm | orbital gap / eV | all / s |")
     print("|---|---|---|---|---|---|---|")
     for core in sys.argv[1:] or CORES:
-        start = fragment(core, "formate")
-        relaxed = relax(start, "mace:msc-small", fmax=0.05)
+        relaxed = lowest(core)
+        cluster = relaxed.cluster
         with tempfile.TemporaryDirectory() as folder:
             field = Path(folder) / "scf.npz"
-            found = excite(relaxed.cluster, LEVEL, nstates=3, method="tda-ris", state_file=field)
-            gap = excite(relaxed.cluster, LEVEL, nstates=1, method="gap", state_file=field).states[0]
+            found = excite(cluster, LEVEL, nstates=3, method="tda-ris", state_file=field)
+            gap = excite(cluster, LEVEL, nstates=1, method="gap", state_file=field).states[0]
         first = found.states[0]
+        kept = "no" if is_damaged(relaxed) else "yes"
         print(
-            f"| {start.name} | {len(start)} | {'no' if is_damaged(relaxed) else 'yes'} | {first.energy:.2f} "
+            f"| {cluster.name} | {len(cluster)} | {kept} | {first.energy:.2f} "
             f"| {first.wavelength:.0f} | {gap.energy:.2f} | {found.wall_time_s:.0f} |",
             flush=True,
         )
