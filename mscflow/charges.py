@@ -19,6 +19,9 @@ carboxylates, carbonate, nitrate, phosphinates, sulfonates, perchlorate."""
 SATURATED: dict[tuple[str, int], int] = {("N", 4): 1, ("B", 4): -1, ("P", 6): -1, ("Sb", 6): -1}
 """Charge of a centre by its neighbours: ammonium, BF4-, PF6-, SbF6-."""
 
+PSEUDOHALIDES = ("CN", "CNO", "CNS", "CNSe", "N3")
+"""Formulas, in Hill order, of molecules that are anions of charge -1 however they bind."""
+
 PHOSPHONIUM_NEIGHBOURS = 4
 CHALCOGENS = ("O", "S", "Se")
 

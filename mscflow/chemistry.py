@@ -33,6 +33,12 @@ METALS: dict[str, int] = {
 ANIONS: dict[str, int] = {"N": -3, "P": -3, "As": -3, "Sb": -3, "S": -2, "Se": -2, "Te": -2}
 """Oxidation state of a main-group atom whose neighbours are all metals."""
 
+NONMETALS = (
+    "H", "He", "B", "C", "N", "O", "F", "Ne", "Si", "P", "S", "Cl", "Ar", "Ge", "As", "Se", "Br", "Kr", "Sb",
+    "Te", "I", "Xe",
+)  # fmt: skip
+"""Elements that ligands and anions are made of; any other one that is not in `METALS` is unknown here."""
+
 HALIDES = ("F", "Cl", "Br", "I")
 
 VALENCE: dict[str, int] = {
@@ -91,6 +97,11 @@ IONS: dict[str, Ion] = {
 }
 
 
+def unpaired(symbol: str) -> int:
+    """Return the number of unpaired electrons of an element's cation; 0 where it is none of `IONS`."""
+    return max((ion.multiplicity - 1 for ion in IONS.values() if ion.element == symbol), default=0)
+
+
 def suggest(word: str, known: object) -> str:
     """Return " (did you mean X?)" for the known name nearest to `word`, else the list of names."""
     names = [str(name) for name in known]  # type: ignore[attr-defined]
@@ -127,6 +138,21 @@ def usual_ion(symbol: str) -> Ion:
 def covalent_radius(symbol: str) -> float:
     """Return the covalent radius of an element / Å (Cordero et al. 2008)."""
     return float(covalent_radii[atomic_numbers[symbol]])
+
+
+def bond_reach(first: str, second: str) -> float:
+    """Return the distance / Å below which two elements are bonded; 0 where they never are.
+
+    That is 1.35 (metal and N, O, F), 1.25 (metal and other donors) or 1.20 (non-metals) times the sum of
+    their covalent radii. Metals bind to neither metals, carbon nor hydrogen here.
+    """
+    pair = {first, second}
+    n_metals = (first in METALS) + (second in METALS)
+    if n_metals == 2 or pair == {"H"} or (n_metals and pair & {"C", "H"}):
+        return 0.0
+    to_metal = DATIVE_BOND_FACTOR if pair & set(DATIVE_DONORS) else METAL_BOND_FACTOR
+    factor = to_metal if n_metals else COVALENT_BOND_FACTOR
+    return factor * (covalent_radius(first) + covalent_radius(second))
 
 
 BULK_BOND_LENGTHS: dict[frozenset[str], float] = {

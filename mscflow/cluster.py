@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +75,7 @@ class Cluster(MSONable):
         _check_elements(symbols)
         _check_coordinates(symbols, positions)
         for label, number in (("charge", self.charge), ("multiplicity", self.multiplicity)):
-            if int(number) != number:
+            if not isinstance(number, Real) or not math.isfinite(number) or int(number) != number:
                 raise InputError(f"{label} must be an integer, not {number!r}")
         positions.flags.writeable = False
         object.__setattr__(self, "symbols", symbols)

@@ -248,6 +248,8 @@ def _one_molecule(
                 f"{bare} oxygen(s) bound to cations only are taken for oxide (2-): hydroxide and water need "
                 "their hydrogens"
             )
+        if found.unknown_metals:
+            repairs.append(f"no oxidation state is known for {', '.join(found.unknown_metals)}: 0 is taken")
         charge = found.charge_balance.expected
         if charge and "charge" not in overrides:
             overrides = {**overrides, "charge": charge}

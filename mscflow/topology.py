@@ -15,16 +15,8 @@ import networkx as nx
 import numpy as np
 from scipy.spatial import cKDTree
 
-from mscflow.charges import formal_charge
-from mscflow.chemistry import (
-    ANIONS,
-    COVALENT_BOND_FACTOR,
-    DATIVE_BOND_FACTOR,
-    DATIVE_DONORS,
-    METAL_BOND_FACTOR,
-    METALS,
-    covalent_radius,
-)
+from mscflow.charges import PSEUDOHALIDES, formal_charge
+from mscflow.chemistry import ANIONS, METALS, NONMETALS, bond_reach
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 
@@ -115,6 +107,11 @@ class Topology:
         """Indices of the metal atoms."""
         return tuple(i for i, symbol in enumerate(self.cluster.symbols) if symbol in METALS)
 
+    @property
+    def unknown_metals(self) -> tuple[str, ...]:
+        """Metals without an oxidation state here, which count as parts of ligands without charge."""
+        return tuple(sorted(set(self.cluster.symbols) - {*METALS, *NONMETALS}))
+
     @cached_property
     def core_anions(self) -> tuple[int, ...]:
         """Indices of main-group atoms bonded to metals only (P, As, Se, ...; never halides)."""
@@ -184,8 +181,11 @@ class Topology:
         donors = tuple(i for i in atoms if metals & set(self.graph[i]))
         bound = tuple(sorted({m for i in donors for m in metals & set(self.graph[i])}))
         symbols, positions = self.cluster.symbols, self.cluster.positions
+        formula = self._hill_formula(atoms)
+        if formula in PSEUDOHALIDES:
+            return Ligand(atoms, donors, bound, -1, formula)
         charge = sum(formal_charge(symbols, positions, self.graph, i) for i in atoms)
-        return Ligand(atoms, donors, bound, charge, self._hill_formula(atoms))
+        return Ligand(atoms, donors, bound, charge, formula)
 
     def _hill_formula(self, atoms: tuple[int, ...]) -> str:
         counts = Counter(self.cluster.symbols[i] for i in atoms)
@@ -197,29 +197,17 @@ class Topology:
 def topology(cluster: Cluster) -> Topology:
     """Return the bond graph of a cluster.
 
-    Two atoms are bonded below 1.35 (metal and N, O, F), 1.25 (metal and other donors) or 1.20 (non-metals)
-    times the sum of their covalent radii. Metals bind to neither metals, carbon nor hydrogen here.
+    What is bonded is said by `mscflow.chemistry.bond_reach`.
     """
-    symbols = cluster.symbols
-    radii = np.array([covalent_radius(symbol) for symbol in symbols])
-    reach = 2 * METAL_BOND_FACTOR * radii.max()
-    pairs = cKDTree(cluster.positions).query_pairs(reach, output_type="ndarray")
+    kinds, kind = np.unique(cluster.symbols, return_inverse=True)
+    reach = np.array([[bond_reach(str(a), str(b)) for b in kinds] for a in kinds])
     graph: nx.Graph = nx.Graph()
-    graph.add_nodes_from((i, {"symbol": symbol}) for i, symbol in enumerate(symbols))
-    if len(pairs):
-        i, j = pairs.T
-        distance = np.linalg.norm(cluster.positions[i] - cluster.positions[j], axis=1)
-        metal = np.array([symbol in METALS for symbol in symbols])
-        inert = np.array([symbol in ("C", "H") for symbol in symbols])
-        hydrogen = np.array([symbol == "H" for symbol in symbols])
-        dative = np.array([symbol in DATIVE_DONORS for symbol in symbols])
-        with_metal = metal[i] | metal[j]
-        to_metal = np.where(dative[i] | dative[j], DATIVE_BOND_FACTOR, METAL_BOND_FACTOR)
-        factor = np.where(with_metal, to_metal, COVALENT_BOND_FACTOR)
-        never = (metal[i] & metal[j]) | (with_metal & (inert[i] | inert[j])) | (hydrogen[i] & hydrogen[j])
-        bonded = ~never & (distance < factor * (radii[i] + radii[j]))
-        order = np.lexsort((j[bonded], i[bonded]))
-        graph.add_edges_from(zip(i[bonded][order].tolist(), j[bonded][order].tolist(), strict=True))
+    graph.add_nodes_from((i, {"symbol": symbol}) for i, symbol in enumerate(cluster.symbols))
+    i, j = cKDTree(cluster.positions).query_pairs(reach.max(), output_type="ndarray").T
+    distance = np.linalg.norm(cluster.positions[i] - cluster.positions[j], axis=1)
+    bonded = distance < reach[kind[i], kind[j]]
+    order = np.lexsort((j[bonded], i[bonded]))
+    graph.add_edges_from(zip(i[bonded][order].tolist(), j[bonded][order].tolist(), strict=True))
     return Topology(cluster, graph)
 
 

@@ -58,6 +58,8 @@ def test_positions_cannot_be_changed():
         (("He",), np.zeros((1, 3)), {"multiplicity": 2}, "multiplicity must be 1, 3"),
         (("He",), np.zeros((1, 3)), {"charge": 3}, "more electrons than there are"),
         (("He",), np.zeros((1, 3)), {"charge": 0.5}, "must be an integer"),
+        (("He",), np.zeros((1, 3)), {"charge": np.inf}, "must be an integer"),
+        (("He",), np.zeros((1, 3)), {"charge": "2"}, "must be an integer"),
         (("He",), np.zeros((2, 3)), {}, "shape"),
     ],
 )

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from mscflow.builder import build
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
+from mscflow.tasks.analyse import analyse
 from mscflow.topology import Role, require_charge_balance, topology
 
 
@@ -70,13 +71,31 @@ def test_halides_and_amines_have_their_charges():
 
 
 @pytest.mark.parametrize(
+    ("symbols", "along"),
+    [("NCS", (2.2, 3.36, 4.99)), ("SCN", (2.5, 4.13, 5.29)), ("NNN", (2.2, 3.4, 4.54)), ("NC", (2.2, 3.36))],
+)
+def test_bound_pseudohalides_have_charge_minus_one(symbols, along):
+    positions = np.array([[0, 0, 0], [-2.4, 0, 0], *([x, 0, 0] for x in along)])
+    cluster = Cluster(("Cd", "Cl", *symbols), positions)
+    assert [ligand.charge for ligand in topology(cluster).ligands] == [-1, -1]
+
+
+def test_a_metal_without_an_oxidation_state_is_named():
+    cluster = Cluster(
+        ("Pb", "S", "Cd", "Cl"), np.array([[0, 0, 0], [2.6, 0, 0], [5.1, 0, 0], [7.5, 0, 0]]), 1
+    )
+    assert topology(cluster).unknown_metals == ("Pb",)
+    assert any("no oxidation state is known for Pb" in warning for warning in analyse(cluster).warnings)
+
+
+@pytest.mark.parametrize(
     "smiles",
     [
         *("CC(=O)[O-]", "CC(=O)O", "OC([O-])=O", "[O-]C([O-])=O", "CC(=O)OC", "CC(=O)C", "CN(C)C=O"),
         *("C[N+](=O)[O-]", "[N+](=O)([O-])[O-]", "c1ccncc1", "CC#N", "C[N+](C)(C)C"),
         *("CP(C)(C)=O", "CP(C)(=O)[O-]", "CP(C)(C)=S", "C[P+](C)(C)C", "F[P-](F)(F)(F)(F)F"),
         *("CS(C)=O", "CS(=O)(=O)[O-]", "OS(=O)(=O)[O-]", "CN(C)C(=S)[S-]", "[O-]Cl(=O)(=O)=O"),
-        *("F[B-](F)(F)F", "C1CCOC1"),
+        *("F[B-](F)(F)F", "C1CCOC1", "[S-]C#N", "[N-]=[N+]=[N-]", "[C-]#N"),
     ],
 )
 def test_free_molecules_and_ions_have_their_charge(smiles):

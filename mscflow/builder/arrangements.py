@@ -59,7 +59,12 @@ def build_different(
     """
     found: dict[str, Cluster] = {}
     for trial in range(TRIES_PER_SHELL * n):
-        cluster = build(name, ligand, hand, seed + trial, modes)
+        try:
+            cluster = build(name, ligand, hand, seed + trial, modes)
+        except InputError:
+            if not found:  # what was asked for is wrong
+                raise
+            continue
         found.setdefault(arrangement(cluster), cluster)
         if len(found) == n:
             return list(found.values())

@@ -7,6 +7,7 @@ derived or guessed is said in each entry and travels with the cluster as its pro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ from mscflow.builder.lattices import supertetrahedron, tetrahedron, wurtzite_fra
 from mscflow.builder.ligands import Kind, LigandTemplate, ligand_template, n_atoms
 from mscflow.builder.precursors import precursor
 from mscflow.builder.tetrahedron import capped_tetrahedron, tetrahedral_core
-from mscflow.chemistry import IONS, METALS, suggest
+from mscflow.chemistry import IONS, METALS, suggest, unpaired
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.topology import require_charge_balance
@@ -200,11 +201,12 @@ def build(
     name
         A name of `CATALOGUE`, e.g. ``"In37P20"`` or ``"ZnL2"``.
     ligand
-        Ligand by name or SMILES, instead of the default one of the same charge; several for mixed shells.
+        Ligand by name or SMILES, instead of the default one of the same charge; several where there are
+        default ones of several charges.
     hand
         ``"left"`` or ``"right"``, for the chiral cores.
     seed
-        Other seeds give other arrangements of the ligands.
+        Other seeds (0, 1, ...) give other arrangements of the ligands.
     modes
         Numbers of ligands per binding mode that are asked for, e.g. ``{"chelating": 3, "bridging": 6}``.
 
@@ -216,7 +218,7 @@ def build(
     Raises
     ------
     InputError
-        If the name or the ligand is unknown, or the ligands do not fit.
+        If the name or the ligand is unknown, the seed is negative, or the ligands do not fit.
 
     Examples
     --------
@@ -228,6 +230,8 @@ def build(
         raise InputError(f"unknown cluster {name!r}: {suggest(name, CATALOGUE)}")
     if hand not in ("left", "right"):
         raise InputError(f"hand must be 'left' or 'right', not {hand!r}")
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, not {seed}")
     shell = _shell(entry, [ligand] if isinstance(ligand, str) else list(ligand or ()))
     provenance = {
         "source": "derived",
@@ -243,7 +247,6 @@ def build(
             return cluster.replace(provenance={**cluster.provenance, **provenance, "seed": seed})
     ligands = "".join(f"({t.formula}){n if n > 1 else ''}" for t, n in shell)
     core = entry.core(hand)
-    multiplicity = max((ion.multiplicity for ion in IONS.values() if ion.element == name[:2]), default=1)
     cluster = capped(
         core,
         shell,
@@ -251,7 +254,7 @@ def build(
         provenance=provenance,
         seed=seed,
         modes=modes,
-        multiplicity=multiplicity if len(core) == 1 else 1,
+        multiplicity=1 + sum(map(unpaired, core.symbols)),
     )
     require_charge_balance(cluster)
     return cluster
@@ -260,7 +263,12 @@ def build(
 def _shell(entry: Entry, ligands: list[str]) -> list[tuple[LigandTemplate, int]]:
     """Return the default shell with the ligands of a charge replaced by those asked for."""
     shell = [(ligand_template(name), count) for name, count in entry.ligands]
-    for wanted in map(ligand_template, ligands):
+    asked = [ligand_template(ligand) for ligand in ligands]
+    for charge, n in Counter(template.charge for template in asked).items():
+        if n > 1:
+            rivals = ", ".join(repr(template.name) for template in asked if template.charge == charge)
+            raise InputError(f"{rivals} all have charge {charge:+d}: one ligand replaces those of its charge")
+    for wanted in asked:
         same = [n for n, (template, _) in enumerate(shell) if template.charge == wanted.charge]
         if not same:
             raise InputError(

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from mscflow.builder.assignment import Binding, Mode
 from mscflow.builder.core import Core
 from mscflow.builder.ligands import Kind, LigandTemplate, identify, ligand_template
 from mscflow.builder.shell import Placed, regrown, with_one_more
-from mscflow.chemistry import ANIONS, METALS, covalent_radius, suggest
+from mscflow.chemistry import ANIONS, METALS, covalent_radius, suggest, unpaired
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.topology import Ligand, Topology, topology
@@ -86,11 +87,17 @@ def truncate_ligands(cluster: Cluster) -> Cluster:
     """Cut every ligand behind its donors: carboxylates become formates, amines NH3, phosphines PH3.
 
     What hangs on a donor (on the carbon of a carboxylate) is replaced by one hydrogen in the same direction:
-    the cheap DFT model of a crystal structure.
+    the cheap DFT model of a crystal structure. Free molecules stay as they are.
+
+    Raises
+    ------
+    InputError
+        If the donors of a ligand have multiple bonds or charges that hydrogen cannot stand for (pyridine,
+        phosphine oxides).
     """
     graph = topology(cluster)
     symbols, positions = list(cluster.symbols), np.array(cluster.positions)
-    keep = set(graph.metals) | set(graph.core_anions)
+    keep = set(range(len(cluster))) - {i for ligand in graph.ligands for i in ligand.atoms}
     for ligand in graph.ligands:
         stem = _stem(graph, ligand)
         keep |= stem
@@ -103,19 +110,32 @@ def truncate_ligands(cluster: Cluster) -> Cluster:
                     positions[other] = positions[atom] + length * direction / np.linalg.norm(direction)
                     symbols[other] = "H"
     kept = sorted(keep)
+    changed: dict[str, Any] = {"symbols": [symbols[i] for i in kept], "positions": positions[kept]}
+    n_electrons = sum(atomic_numbers[symbol] for symbol in changed["symbols"])
+    _require_same_charges(graph, topology(Cluster(**changed, multiplicity=1 + n_electrons % 2)))
     return cluster.select(
         kept,
-        symbols=[symbols[i] for i in kept],
-        positions=positions[kept],
+        **changed,
         name=f"{_label(cluster)} truncated",
         provenance=_edited(cluster, truncate_ligands=True),
     )
 
 
+def _require_same_charges(before: Topology, after: Topology) -> None:
+    """Refuse ligands whose formal charge is another one after truncation."""
+    ligands = (sorted(graph.ligands, key=lambda ligand: ligand.donors) for graph in (before, after))
+    for old, new in zip(*ligands, strict=True):
+        if old.charge != new.charge:
+            raise InputError(
+                f"{old.formula} of {_label(before.cluster)} cannot be truncated: {new.formula} would have "
+                f"charge {new.charge:+d} instead of {old.charge:+d}; swap it for a smaller ligand first"
+            )
+
+
 def swap_elements(
     cluster: Cluster, elements: Mapping[str, str], sites: Iterable[int] | None = None
 ) -> Cluster:
-    """Replace elements of the skeleton; the charge changes by the difference of oxidation states.
+    """Replace elements of the skeleton; charge and spin follow from oxidation states and spins of the ions.
 
     Parameters
     ----------
@@ -145,9 +165,11 @@ def swap_elements(
             )
     symbols = tuple(elements[s] if i in chosen else s for i, s in enumerate(cluster.symbols))
     change = sum(oxidation[symbols[i]] - oxidation[cluster.symbols[i]] for i in chosen)
+    spins = sum(unpaired(symbols[i]) - unpaired(cluster.symbols[i]) for i in chosen)
     return cluster.replace(
         symbols=symbols,
         charge=cluster.charge + change,
+        multiplicity=multiplicity_after(cluster, spins),
         name="",
         provenance=_edited(cluster, swap_elements=dict(elements), sites=sorted(chosen)),
     )
@@ -168,7 +190,7 @@ def remove_ligand(cluster: Cluster, number: int) -> Cluster:
 
 
 def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) -> tuple[Cluster, Cluster]:
-    """Take a neutral complex such as In(O2CR)3 away (a Z-type ligand).
+    """Take a neutral complex such as In(O2CR)3 away (a Z-type ligand), with its unpaired electrons.
 
     Parameters
     ----------
@@ -177,8 +199,8 @@ def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) ->
     metal
         The cation that leaves.
     ligands
-        Numbers of the ligands that leave with it; by default anions bound to it, those that bind nothing
-        else first, then its nearest.
+        Numbers of the anions that leave with it; by default those bound to it, those that bind nothing
+        else first, then its nearest. Neutral ligands that bind nothing else leave in any case.
 
     Returns
     -------
@@ -195,10 +217,13 @@ def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) ->
             f"{cluster.symbols[metal]} (atom {metal}) needs ligands of charge {-needed:+d} to leave as a "
             f"neutral complex, not {sum(ligand.charge for ligand in chosen):+d}"
         )
+    own = (ligand for ligand in graph.ligands if ligand.charge == 0 and ligand.metals == (metal,))
+    chosen += [ligand for ligand in own if ligand not in chosen]
     atoms = [metal, *(i for ligand in chosen for i in ligand.atoms)]
-    rest = _without(cluster, atoms, 0, remove_complex=metal)
+    spins = unpaired(cluster.symbols[metal])
+    rest = _without(cluster, atoms, 0, spins, remove_complex=metal)
     unit = cluster.select(
-        atoms, charge=0, multiplicity=1, name="", provenance=_edited(cluster, complex=metal)
+        atoms, charge=0, multiplicity=1 + spins, name="", provenance=_edited(cluster, complex=metal)
     )
     return rest, unit
 
@@ -235,6 +260,12 @@ def add_ligand(cluster: Cluster, name: str, metal: int) -> Cluster:
     return added
 
 
+def multiplicity_after(cluster: Cluster, spins: int) -> int:
+    """Return the multiplicity with `spins` more (or fewer) unpaired electrons, all parallel."""
+    n_unpaired = cluster.multiplicity - 1 + spins
+    return 1 + (n_unpaired if n_unpaired >= 0 else n_unpaired % 2)
+
+
 def _ordered(pair: tuple[int, int]) -> tuple[int, int]:
     return (min(pair), max(pair))
 
@@ -254,11 +285,16 @@ def _renamed(name: str, wanted: Mapping[str, LigandTemplate]) -> str:
     return name
 
 
-def _without(cluster: Cluster, atoms: Iterable[int], charge: int, **edit: Any) -> Cluster:
+def _without(cluster: Cluster, atoms: Iterable[int], charge: int, spins: int = 0, **edit: Any) -> Cluster:
+    """Return a cluster without atoms; its charge grows, its unpaired electrons are fewer by what they had."""
     gone = set(atoms)
-    keep = [i for i in range(len(cluster)) if i not in gone]
-    changed = {"charge": cluster.charge + charge, "name": "", "provenance": _edited(cluster, **edit)}
-    return cluster.select(keep, **changed)
+    return cluster.select(
+        [i for i in range(len(cluster)) if i not in gone],
+        charge=cluster.charge + charge,
+        multiplicity=multiplicity_after(cluster, -spins),
+        name="",
+        provenance=_edited(cluster, **edit),
+    )
 
 
 def _numbered(graph: Topology, number: int) -> Ligand:

@@ -17,7 +17,7 @@ from mscflow.builder.core import Core
 from mscflow.builder.lattices import tetrahedron
 from mscflow.builder.ligands import ligand_template
 from mscflow.builder.tetrahedron import tetrahedral_core
-from mscflow.chemistry import ANIONS, IONS, METALS
+from mscflow.chemistry import ANIONS, METALS, unpaired
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 
@@ -72,7 +72,7 @@ def fragment(formula: str, ligand: str, neutral: Mapping[str, int] | None = None
     Returns
     -------
     Cluster
-        A starting geometry, in the spin state of its cation.
+        A starting geometry; unpaired electrons of Mn and Co are parallel.
 
     Raises
     ------
@@ -88,7 +88,6 @@ def fragment(formula: str, ligand: str, neutral: Mapping[str, int] | None = None
     shell = [(template, core.charge // -template.charge)]
     shell += [(ligand_template(name), n) for name, n in (neutral or {}).items()]
     ligands = "".join(f"({t.formula}){n if n > 1 else ''}" for t, n in shell)
-    spins = {ion.element: ion.multiplicity for ion in IONS.values()}
     return capped(
         core,
         shell,
@@ -98,5 +97,5 @@ def fragment(formula: str, ligand: str, neutral: Mapping[str, int] | None = None
             "note": "piece of a cluster cut from zincblende; not a crystal structure",
         },
         seed=seed,
-        multiplicity=spins.get(core.symbols[0], 1) if len(core) == 1 else 1,
+        multiplicity=1 + sum(map(unpaired, core.symbols)),
     )

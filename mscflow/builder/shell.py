@@ -264,8 +264,10 @@ def _relaxed(
     starts = np.cumsum([len(core), *(len(placed.positions) for placed in shell)]).tolist()
     symbols = [*core.symbols, *(s for p in shell for s in p.template.symbols[: len(p.positions)])]
     springs: _Springs = {}
-    for placed, start in zip(shell, starts, strict=False):
+    for number, (placed, start) in enumerate(zip(shell, starts, strict=False)):
         n = len(placed.positions)
+        if (fixed or {}).get(number) == n:  # all of it stays
+            continue
         inner = shapes[placed.binding.ligand]
         springs.update({(start + i, start + j): s for (i, j), s in inner.items() if j < n})
         outer = _outer_springs(core, placed.template, placed.binding)

@@ -79,7 +79,7 @@ class StructureSection(Section):
     build: Annotated[str, AfterValidator(_known_name)] | None = None
     ligand: LigandText | tuple[LigandText, ...] | None = None
     hand: Literal["left", "right"] = "left"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     modes: dict[str, int] = Field(default_factory=dict)
     file: str | None = None
     charge: int | None = None

@@ -28,7 +28,7 @@ def build(
         typer.Option(help="Ligand by name or SMILES, instead of the default one of its charge; repeatable."),
     ] = None,
     hand: Annotated[str, typer.Option(help="left or right, for chiral cores.")] = "left",
-    seed: Annotated[int, typer.Option(help="Other seeds arrange the ligands differently.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds arrange the ligands differently.")] = 0,
     shells: Annotated[int, typer.Option(min=1, help="Number of different arrangements; one file each.")] = 1,
     mode: Annotated[
         list[str] | None,
@@ -57,7 +57,7 @@ def build(
 
 def _count_of_mode(text: str) -> tuple[str, int]:
     name, _, count = text.partition("=")
-    if not count.isdigit():
+    if not count.isdecimal():
         raise InputError(f"--mode {text!r}: a binding mode and a number are needed, e.g. chelating=12")
     return name, int(count)
 

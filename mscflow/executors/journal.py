@@ -318,6 +318,40 @@ class Journal:
                 (State.WAITING, State.DONE, State.STOPPED),
             )
 
+    def reopen_done(self) -> list[str]:
+        """Make finished jobs wait again whose output is gone, or that ran without a parent that waits again.
+
+        Their outputs are removed. To be called after `Journal.reopen`, by the driver that runs them.
+
+        Returns
+        -------
+        list of str
+            Names of jobs that ran without such a parent and cannot run again: others took their place.
+        """
+        with self._transaction() as connection:
+            stored = set(connection.execute("SELECT uuid, idx FROM outputs"))
+            rows = self.rows()
+            last = {row.uuid: row.index for row in sorted(rows, key=lambda row: row.index)}
+            waiting = {row.uuid for row in rows if row.state is State.WAITING}
+            done = [row for row in rows if row.state is State.DONE]
+            again: dict[tuple[str, int], JobRow] = {}
+            n_before = -1
+            while len(again) > n_before:
+                n_before = len(again)
+                for row in done:
+                    is_stale = row.key not in stored or not waiting.isdisjoint(row.parents)
+                    if is_stale and row.index == last[row.uuid] and row.key not in again:
+                        again[row.key] = row
+                        waiting.add(row.uuid)
+            for key in again:
+                connection.execute(
+                    "UPDATE jobs SET state=?, ended=NULL, stop='' WHERE uuid=? AND idx=?",
+                    (State.WAITING, *key),
+                )
+                for table in ("outputs", "responses"):
+                    connection.execute(f"DELETE FROM {table} WHERE uuid=? AND idx=?", key)  # noqa: S608 - ours
+        return [row.name for row in done if row.key not in again and not waiting.isdisjoint(row.parents)]
+
     def _add(self, jobs: Sequence[NewJob]) -> None:
         self._connection.executemany(
             "INSERT INTO jobs (uuid, idx, name, parents, metadata, tolerant, job) VALUES (?,?,?,?,?,?,?)",

@@ -14,10 +14,10 @@ from typing import Literal, get_args
 
 import networkx as nx
 
-from mscflow.builder.edit import ligand_name
+from mscflow.builder.edit import ligand_name, multiplicity_after
 from mscflow.builder.ligands import LIGANDS
 from mscflow.builder.precursors import precursor
-from mscflow.chemistry import METALS, Ion, parse_ion, suggest, usual_ion
+from mscflow.chemistry import METALS, Ion, parse_ion, suggest, unpaired, usual_ion
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.placements import Permutation, alike, count_placements, placements, symmetries
@@ -178,6 +178,7 @@ def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...
 def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> Reaction:
     cluster = graph.cluster
     replaced = Counter(cluster.symbols[site] for site in sites)
+    spins = len(sites) * unpaired(ion.element) - sum(n * unpaired(old) for old, n in replaced.items())
     ligand = _ligand_name(graph, sites[0], leaving)
     gone = {atom for lost in leaving for atom in lost.atoms}
     lost_names = " and ".join(f"{_mode(lost)} L({lost.atoms[0]})" for lost in leaving)
@@ -188,7 +189,7 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
     exchanged = cluster.select(
         kept,
         symbols=[ion.element if i in sites else cluster.symbols[i] for i in kept],
-        multiplicity=_high_spin(cluster, ion, len(sites)),
+        multiplicity=multiplicity_after(cluster, spins),
         name=_exchanged_name(cluster, ion.element, sites, leaving),
         provenance={
             **cluster.provenance,
@@ -211,11 +212,6 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
             "ligand": ligand,
         },
     )
-
-
-def _high_spin(cluster: Cluster, ion: Ion, n: int) -> int:
-    """Return the multiplicity with the unpaired electrons of cluster and `n` ions parallel."""
-    return cluster.multiplicity + n * (ion.multiplicity - 1)
 
 
 def _mode(ligand: Ligand) -> str:

@@ -6,6 +6,8 @@ In(O2CR)3·(amine)n (Anderson et al., J. Am. Chem. Soc. 2013, 135, 18536, for Cd
 
 from __future__ import annotations
 
+from collections import Counter
+
 from mscflow.builder.edit import ligand_name, remove_complex
 from mscflow.builder.fragments import fragment
 from mscflow.builder.ligands import ligand_template
@@ -25,15 +27,16 @@ def binding(cluster: Cluster, site: int) -> Reaction:
     cluster
         The reactant; the rest starts from its geometry, the complex from the builder's.
     site
-        Index of the cation. Its own ligands leave with it, those that bind nothing else first.
+        Index of the cation. Its own ligands leave with it, those that bind nothing else first, neutral ones
+        too.
 
     Raises
     ------
     InputError
         If the site is no cation, or ligands of different kinds would leave with it.
     """
-    rest, ion, ligand = _vacancy(cluster, site)
-    leaving = precursor(ion, ligand)
+    rest, ion, ligand, neutral = _vacancy(cluster, site)
+    leaving = fragment(cluster.symbols[site], ligand, neutral) if neutral else precursor(ion, ligand)
     return Reaction(
         species=((cluster, -1), (rest, 1), (leaving, 1)),
         label=f"{cluster.symbols[site]} {site} leaves as {leaving.name}",
@@ -52,7 +55,7 @@ def displacement(cluster: Cluster, site: int, neutral: str, n: int = 1) -> React
     neutral
         Name or SMILES of a neutral ligand.
     n
-        Number of them in the complex that leaves.
+        Number of them in the complex that leaves, beside neutral ligands that the cation has already.
 
     Raises
     ------
@@ -64,9 +67,9 @@ def displacement(cluster: Cluster, site: int, neutral: str, n: int = 1) -> React
         raise InputError(f"{neutral!r} has charge {template.charge:+d}: only neutral ligands displace")
     if n < 1:
         raise InputError(f"n must be at least 1, not {n}")
-    rest, ion, ligand = _vacancy(cluster, site)
+    rest, ion, ligand, own = _vacancy(cluster, site)
     symbol = cluster.symbols[site]
-    leaving = fragment(symbol, ligand, {neutral: n})
+    leaving = fragment(symbol, ligand, Counter(own) + Counter({template.name: n}))
     free = Cluster(template.symbols, template.positions, name=template.formula)
     return Reaction(
         species=((cluster, -1), (free, -n), (rest, 1), (leaving, 1)),
@@ -76,16 +79,19 @@ def displacement(cluster: Cluster, site: int, neutral: str, n: int = 1) -> React
     )
 
 
-def _vacancy(cluster: Cluster, site: int) -> tuple[Cluster, str, str]:
-    """Return the cluster without the complex at a site, the cation, and the name of its ligand."""
+def _vacancy(cluster: Cluster, site: int) -> tuple[Cluster, str, str, dict[str, int]]:
+    """Return the cluster without the complex at a site, the cation, its anion's name and neutral ligands."""
     rest, unit = remove_complex(cluster, site)
     graph = topology(unit)
-    names = {ligand_name(graph, fragment) for fragment in graph.fragments}
-    if len(names) != 1 or None in names:
+    named = [(ligand_name(graph, fragment), fragment.charge) for fragment in graph.fragments]
+    names = {name for name, charge in named if charge}
+    neutral = Counter(name for name, charge in named if name and not charge)
+    if len(names) != 1 or any(name is None for name, _ in named):
         formulas = sorted({fragment.formula for fragment in graph.fragments})
         raise InputError(
             f"{cluster.symbols[site]} (atom {site}) would leave with {', '.join(formulas)}: "
-            "the reference complex needs ligands of one known kind"
+            "the reference complex needs known ligands, its anions of one kind"
         )
     label = f"{cluster.name or cluster.formula} −{unit.formula}({site})"
-    return rest.replace(name=label), str(usual_ion(cluster.symbols[site])), str(names.pop())
+    ion = usual_ion(cluster.symbols[site])
+    return rest.replace(name=label), str(ion), str(names.pop()), dict(neutral)

@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from mscflow.chemistry import (
-    COVALENT_BOND_FACTOR,
-    DATIVE_BOND_FACTOR,
-    DATIVE_DONORS,
-    METAL_BOND_FACTOR,
-    METALS,
-    covalent_radius,
-)
+from mscflow.chemistry import METALS, bond_reach
 from mscflow.errors import InputError
 from mscflow.reading.disorder import DisorderedAtom, chosen
 
 if TYPE_CHECKING:
-    from gemmi import SmallStructure
+    from collections.abc import Iterable
+
+    from gemmi import Op, SmallStructure
 
 SAME_SITE = 0.3
 """Symmetry copies nearer than this / Å are one atom on a special position."""
+
+WHOLE = 0.99
+"""Occupancy above which a site is an atom."""
 
 DISORDERED = 0.75
 """Two atoms nearer than this / Å, one of them not fully occupied, are alternatives."""
@@ -65,17 +63,22 @@ def parse_cif(text: str) -> Crystal:
     import gemmi
 
     try:
-        block = next(b for b in gemmi.cif.read_string(text) if b.find_loop("_atom_site_fract_x"))
-        small = gemmi.make_small_structure_from_block(block)
-    except StopIteration as err:
-        raise InputError("no block with fractional atom coordinates (_atom_site_fract_x)") from err
+        document = gemmi.cif.read_string(text)
+        blocks = [block for block in document if block.find_loop("_atom_site_fract_x")]
+        structures = [gemmi.make_small_structure_from_block(block) for block in blocks[:1]]
     except (ValueError, RuntimeError) as err:
         raise InputError(f"CIF syntax: {' '.join(str(err).split())}") from err
+    if not structures:
+        raise InputError("no block with fractional atom coordinates (_atom_site_fract_x)")
+    block, small = blocks[0], structures[0]
     if small.cell.volume < 1.0:
         raise InputError("the cell is missing (_cell_length_a ... _cell_angle_gamma)")
     labels = block.find("_atom_site_", ["label", "?disorder_assembly"])
     assemblies = {row.str(0): row.str(1) if row.has(1) else "" for row in labels}
     crystal = _expanded(small, assemblies)
+    if len(blocks) > 1:
+        others = ", ".join(other.name for other in blocks[1:])
+        crystal.repairs.append(f"only the first structure ({block.name}) was read, not {others}")
     if not crystal.symbols:
         raise InputError("no atom is left after disorder was resolved")
     return crystal
@@ -83,12 +86,9 @@ def parse_cif(text: str) -> Crystal:
 
 def _expanded(small: SmallStructure, assemblies: dict[str, str]) -> Crystal:
     """Apply the symmetry and resolve disorder."""
-    import gemmi
-
-    group = small.spacegroup or gemmi.find_spacegroup_by_name(small.spacegroup_hm or "P 1")
     operations = [
         (np.array(op.rot, dtype=float) / op.DEN, np.array(op.tran, dtype=float) / op.DEN)
-        for op in (group.operations() if group else gemmi.GroupOps([gemmi.Op("x,y,z")]))
+        for op in _operations(small)
     ]
     cell = np.array(small.cell.orth.mat.tolist()).T
     copies = {
@@ -105,9 +105,9 @@ def _expanded(small: SmallStructure, assemblies: dict[str, str]) -> Crystal:
             left_out.discard(n)
 
     for n, site, symbol in sorted(sites, key=lambda row: -row[1].occ):
-        if site.disorder_group == 0:
+        if site.disorder_group == 0 and site.occ > 0:
             for fraction in copies[n]:
-                place(n, symbol, fraction, SAME_SITE if site.occ > 0.99 else DISORDERED)
+                place(n, symbol, fraction, SAME_SITE if site.occ > WHOLE else DISORDERED)
     disordered = [
         DisorderedAtom(
             n, symbol, fraction, site.occ, assemblies.get(site.label, ""), site.disorder_group, number
@@ -119,14 +119,56 @@ def _expanded(small: SmallStructure, assemblies: dict[str, str]) -> Crystal:
     for atom in chosen(disordered, list(placed), cell):
         place(atom.site, atom.symbol, atom.fraction, DISORDERED)
     crystal = Crystal([s for s, _ in placed], np.array([f for _, f in placed]).reshape(-1, 3) @ cell, cell)
+    partial = [
+        f"{site.label} ({site.occ:.2f})"
+        for n, site, _ in sites
+        if n not in left_out
+        and site.disorder_group == 0
+        and site.occ < WHOLE
+        and not _special(copies[n], cell)
+    ]
+    if partial:
+        crystal.repairs.append(f"partly occupied sites were taken as whole atoms: {', '.join(partial)}")
     if left_out:
         crystal.repairs.append(f"disorder: {len(left_out)} site(s) of lower occupancy were left out")
     elif any(site.disorder_group < 0 for _, site, _ in sites):
         crystal.repairs.append("disorder: one of the symmetry copies of each disordered part was taken")
     if len(operations) > 1:
-        name = group.hm if group else "?"
-        crystal.repairs.append(f"{len(operations)} symmetry operations of {name} were applied")
+        name = f" of {small.spacegroup_hm}" if small.spacegroup_hm else ""
+        crystal.repairs.append(f"{len(operations)} symmetry operations{name} were applied")
+    elif not (small.symops or small.spacegroup_hm or small.spacegroup_number):
+        crystal.repairs.append("no symmetry is given: P 1 was taken")
     return crystal
+
+
+def _operations(small: SmallStructure) -> Iterable[Op]:
+    """Return the symmetry operations that a file lists, else those of the space group that it names."""
+    import gemmi
+
+    if small.symops:
+        try:
+            return [gemmi.Op(text) for text in small.symops]
+        except RuntimeError as err:
+            raise InputError(f"symmetry operation: {err}") from err
+    name, number = small.spacegroup_hm, small.spacegroup_number
+    if not (name or number):
+        return [gemmi.Op("x,y,z")]
+    group = (
+        small.spacegroup
+        or gemmi.find_spacegroup_by_name(name)
+        or (number and gemmi.find_spacegroup_by_number(number))
+    )
+    if not group:
+        raise InputError(
+            f"space group {name or number!r} is not known: the file must list its operations "
+            "(_space_group_symop_operation_xyz)"
+        )
+    return list(group.operations())
+
+
+def _special(copies: list[np.ndarray], cell: np.ndarray) -> bool:
+    """Whether symmetry maps a site onto itself, whose occupancy may count its multiplicity."""
+    return any(_periodic_distance(copies[0], other, cell) < SAME_SITE for other in copies[1:])
 
 
 def _symbol(element: str) -> str:
@@ -187,8 +229,8 @@ def _bonds(crystal: Crystal) -> dict[int, list[tuple[int, tuple[int, int, int]]]
     """Return the bonded neighbours of every atom with the cell they lie in."""
     n = len(crystal.symbols)
     inverse = np.linalg.inv(crystal.cell)
-    radii = np.array([covalent_radius(s) for s in crystal.symbols])
-    reach = 2 * DATIVE_BOND_FACTOR * radii.max()
+    kinds = set(crystal.symbols)
+    reach = max(bond_reach(a, b) for a in kinds for b in kinds)
     spacing = 1 / np.linalg.norm(inverse, axis=0)
     if spacing.min() < THINNEST:
         raise InputError(f"the cell is {spacing.min():.3g} Å thin, at least {THINNEST} Å are needed")
@@ -200,18 +242,9 @@ def _bonds(crystal: Crystal) -> dict[int, list[tuple[int, tuple[int, int, int]]]
         for image in sorted(near):
             j, shift = image % n, shifts[image // n]
             distance = float(np.linalg.norm(images[image] - crystal.positions[i]))
-            if distance > 1e-6 and _bonded(crystal.symbols[i], crystal.symbols[j], distance):
+            if 1e-6 < distance < bond_reach(crystal.symbols[i], crystal.symbols[j]):
                 neighbours[i].append((j, (int(shift[0]), int(shift[1]), int(shift[2]))))
     return neighbours
-
-
-def _bonded(a: str, b: str, distance: float) -> bool:
-    metal = (a in METALS) + (b in METALS)
-    if metal == 2 or (a == b == "H") or (metal and {a, b} & {"C", "H"}):
-        return False
-    dative = {a, b} & set(DATIVE_DONORS)
-    factor = (DATIVE_BOND_FACTOR if dative else METAL_BOND_FACTOR) if metal else COVALENT_BOND_FACTOR
-    return distance < factor * (covalent_radius(a) + covalent_radius(b))
 
 
 def _unwrapped(

@@ -18,6 +18,9 @@ from mscflow.errors import InputError
 from mscflow.reading.repair import SAME_ATOM
 
 N_COLUMNS = 4
+MAX_DIGITS = 9
+"""Digits of a number of atoms at most."""
+
 UNIT_BOX = 1.05
 CROWDED = 0.5
 """Coordinates within the unit box whose atoms have neighbours nearer than this / Å are fractional."""
@@ -109,7 +112,7 @@ def _lattice(frame: XYZ) -> np.ndarray | None:
 
 def _count(line: str) -> int | None:
     text = line.strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def _shown(line: str) -> str:
@@ -151,7 +154,7 @@ def _columns(info: dict[str, Any]) -> tuple[int, int]:
     column = 0
     for name, _, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
         place[name] = column
-        column += int(width) if width.isdigit() else 1
+        column += int(width) if width.isdecimal() else 1
     if "pos" not in place or not {"species", "Z"} & set(place):
         raise InputError(f"Properties={specification} has no species and pos columns")
     return place.get("species", place.get("Z", 0)), place["pos"]
@@ -201,7 +204,7 @@ def _atom(line: str, columns: tuple[int, int]) -> tuple[str, list[float], bool]:
 
 
 def _symbol(word: str) -> tuple[str, bool]:
-    if word.isdigit() and 0 < int(word) < len(chemical_symbols):
+    if word.isdecimal() and 0 < int(word) < len(chemical_symbols):
         return chemical_symbols[int(word)], False
     if word.upper() == "D":
         return "H", True

@@ -74,6 +74,12 @@ def analyse(cluster: Cluster, of: str = "as given") -> Analysis:
     """
     found = topology(cluster)
     balance = found.charge_balance
+    warnings = [f"charge does not balance: {balance}"] if balance.difference else []
+    if found.unknown_metals:
+        warnings.append(
+            f"no oxidation state is known for {', '.join(found.unknown_metals)}: taken for a part of ligands "
+            f"without charge; known: {', '.join(METALS)}"
+        )
     return Analysis(
         input_hash=input_hash("analyse", cluster, None),
         cluster=cluster,
@@ -83,5 +89,5 @@ def analyse(cluster: Cluster, of: str = "as given") -> Analysis:
         binding_modes=list(binding_modes(cluster)),
         rings=six_rings(cluster).counts,
         symmetry=core_symmetry(cluster) if len(found.skeleton) >= MIN_ATOMS else None,
-        warnings=[f"charge does not balance: {balance}"] if balance.difference else [],
+        warnings=warnings,
     )

@@ -18,7 +18,10 @@ from mscflow.builder.edit import (
     swap_ligands,
     truncate_ligands,
 )
+from mscflow.builder.fragments import fragment
+from mscflow.cluster import Cluster
 from mscflow.errors import InputError
+from mscflow.reactions.removal import binding
 from mscflow.topology import topology
 
 
@@ -52,6 +55,50 @@ def test_truncated_carboxylates_are_formates(cluster, formate):
 def test_truncated_amines_are_ammonia():
     short = truncate_ligands(build("Cd35Se20"))
     assert Counter(ligand_names(short)) == {"formate": 30, "ammonia": 30}
+
+
+def test_a_truncated_cluster_keeps_its_free_molecules(formate):
+    ion = Cluster(("Cl",), np.array([[30.0, 0, 0]]), charge=-1)
+    cation = remove_ligand(formate, 3)
+    salt = cation.replace(
+        symbols=(*cation.symbols, *ion.symbols),
+        positions=np.vstack([cation.positions, ion.positions]),
+        charge=0,
+    )
+    assert truncate_ligands(salt).composition == salt.composition
+
+
+@pytest.mark.parametrize("ligand", ["c1cc[n:1]cc1", "CP(C)(C)=[O:1]", "CC#[N:1]"])
+def test_donors_that_hydrogen_cannot_complete_are_not_truncated(ligand):
+    with pytest.raises(InputError, match="cannot be truncated: .* instead of \\+0"):
+        truncate_ligands(fragment("Cd", "chloride", {ligand: 2}))
+
+
+def test_ligands_beside_bridging_halides_can_be_swapped():
+    swapped = swap_ligands(build("Cd26Se17"), {"PPr3": "PMe3"})
+    assert set(ligand_names(swapped)) >= {"PMe3"}
+    assert topology(swapped).charge_balance.difference == 0
+    assert min(shortest_contacts(topology(swapped))) > 1.6
+
+
+def test_spins_follow_the_ions():
+    pair = swap_elements(fragment("Cd2Se", "chloride"), {"Cd": "Mn"})
+    assert pair.multiplicity == 11
+    assert fragment("Mn2Se", "chloride").multiplicity == 11
+    assert swap_elements(pair, {"Mn": "Cd"}).multiplicity == 1
+    rest, unit = remove_complex(pair, topology(pair).metals[0])
+    assert (rest.multiplicity, unit.multiplicity) == (6, 6)
+
+
+def test_amines_leave_with_their_cation():
+    cluster = build("Cd35Se20", ["formate", "ammonia"])
+    graph = topology(cluster)
+    metal = next(ligand.metals[0] for ligand in graph.ligands if ligand.formula == "H3N")
+    rest, unit = remove_complex(cluster, metal)
+    assert unit.composition["N"] >= 1
+    assert all(fragment.metals for fragment in topology(rest).fragments)
+    leaving = binding(cluster, metal).species[-1][0]
+    assert leaving.composition == unit.composition
 
 
 def test_swapped_elements_change_the_charge(formate):

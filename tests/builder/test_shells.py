@@ -172,6 +172,8 @@ def test_mixed_shells_replace_ligands_by_charge():
         (("CdL2", "[O-:1]C(=[O:1]"), "no valid SMILES"),
         (("CdL2", "[CH3:1]C"), "can be attached"),
         (("In26P13", "formate", "up"), "hand must be"),
+        (("In4P", "formate", "left", -1), "seed must be 0 or more"),
+        (("In4P", ["acetate", "formate"]), "'acetate', 'formate' all have charge -1"),
         (
             ("In26P13", "formate", "left", 0, {"bridging": 39, "chelating": 39}),
             "78 ligands, there are 39",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mscflow.cluster import Cluster
-from mscflow.errors import RepairWarning
+from mscflow.errors import InputError, RepairWarning
 from mscflow.files import read
 from mscflow.topology import topology
 
@@ -174,3 +174,42 @@ def test_deuterium_is_hydrogen(tmp_path):
     )
     cluster, _ = from_cif(tmp_path, text)
     assert cluster.composition == {"H": 2, "O": 1}
+
+
+def test_the_operations_of_the_file_win_over_the_name(tmp_path):
+    listed = "loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'1/2-x,-y,-z'\n"
+    text = HEAD.format("P -1").replace("loop_\n", listed + "loop_\n", 1)
+    cluster, message = from_cif(
+        tmp_path, text + rows(["Cd", "Cl"], [[CELL / 4, 0, 0], [CELL / 4 + 2.4, 0, 0]])
+    )
+    assert cluster.composition == {"Cd": 1, "Cl": 2}
+    assert "2 symmetry operations" in message
+
+
+def test_a_space_group_by_number_and_an_unknown_one(tmp_path):
+    atoms = rows(["Cd", "Cl"], [[0, 0, 0], [2.4, 0, 0]])
+    name = "_symmetry_space_group_name_H-M '{}'\n"
+    numbered = HEAD.replace(name, "_space_group_IT_number 2\n")
+    assert from_cif(tmp_path, numbered + atoms)[0].composition == {"Cd": 1, "Cl": 2}
+    path = tmp_path / "unknown.cif"
+    path.write_text(HEAD.format("P 99x") + atoms)
+    with pytest.raises(InputError, match="space group 'P 99x' is not known"):
+        read(path)
+
+
+def test_partly_occupied_sites_are_named_and_empty_ones_left_out(tmp_path):
+    arms = 2.4 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) + MIDDLE
+    text = HEAD.format("P 1") + rows(["Cd"], [MIDDLE])
+    for tag, arm, occupancy in zip("abcd", arms, (1.0, 0.3, 0.5, 0.0), strict=True):
+        text += rows(["Cl"], [arm], occupancy, tag=tag)
+    cluster, message = from_cif(tmp_path, text)
+    assert cluster.composition == {"Cd": 1, "Cl": 3}
+    assert "partly occupied sites were taken as whole atoms: Clb0 (0.30), Clc0 (0.50)" in message
+
+
+def test_of_several_structures_the_first_is_read_and_said(tmp_path):
+    one = HEAD.format("P 1") + rows(["Cd", "Cl", "Cl"], LINEAR[1] + MIDDLE)
+    other = one.replace("data_test", "data_other").replace("Cd", "Zn")
+    cluster, message = from_cif(tmp_path, one + other)
+    assert cluster.composition == {"Cd": 1, "Cl": 2}
+    assert "only the first structure (test) was read, not other" in message
