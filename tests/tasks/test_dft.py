@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from functools import cache
 
 import numpy as np
@@ -14,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from mscflow.builder import precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.levels import PySCF
+from mscflow.levels import PySCF, parse_level
 from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
@@ -111,6 +113,46 @@ def test_geometry_steps_lower_the_energy_and_reuse_the_density():
     assert result.scf[1].guess == "previous geometry"
     assert result.max_force is not None
     assert "geometry not converged" in result.warnings[0]
+
+
+@pytest.mark.parametrize("text", ["pbe/def2-svp[grid=0]", "pbe/def2-svp[grid=0,solvent=water]"])
+def test_a_geometry_gives_its_memory_back_before_the_next_one_begins(text, monkeypatch):
+    """Without the collector of cycles: it runs when it likes."""
+    held, alive = [], []
+
+    def watched(*arguments, **options):
+        alive.append([part() is not None for part in held])
+        state = ground_state(*arguments, **options)
+        held[:] = [weakref.ref(part) for part in (state.mf, state.mf._numint, state.mf.with_df.kept)]
+        return state
+
+    monkeypatch.setattr("mscflow.levels.dft.scf.ground_state", watched)
+    atoms = WATER.to_ase()
+    atoms.calc = parse_level(text).calculator(WATER)
+    gc.disable()
+    try:
+        for stretch in (1.0, 1.05):
+            atoms.positions = stretch * WATER.positions
+            atoms.get_forces()
+    finally:
+        gc.enable()
+    assert alive == [[], [False, False, False]]
+
+
+def test_a_geometry_that_was_interrupted_is_computed_when_it_is_asked_for_again(monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    level, stretched = PySCF(grid=0), WATER.replace(positions=1.1 * WATER.positions)
+    atoms = WATER.to_ase()
+    atoms.calc = level.calculator(WATER)
+    atoms.get_potential_energy()
+    atoms.positions = stretched.positions
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("mscflow.levels.dft.scf.ground_state", interrupted)
+        atoms.get_potential_energy()
+    assert atoms.get_potential_energy() == pytest.approx(ours(stretched, level).energy, abs=1e-4)
+    assert len(atoms.calc.states) == 2
 
 
 def test_energy_does_not_depend_on_orientation():
