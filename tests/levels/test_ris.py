@@ -107,6 +107,7 @@ def test_energies_are_those_of_tda_within_the_error_they_name():
     [
         (WATER, "pbe/def2-svp[grid=0]", "tddft-ris", "error of tddft-ris was not measured"),
         (WATER, "b3lyp/def2-svp[grid=0]", "tda-ris", "not measured at b3lyp/def2-svp"),
+        (WATER, "pbe/def2-svp[solvent=toluene,grid=0]", "tda-ris", "grid=0]: energies are not shifted"),
         (
             fragment("Cd", "chloride", {"ammonia": 1}),
             "pbe/def2-svp[grid=0]",
@@ -114,7 +115,7 @@ def test_energies_are_those_of_tda_within_the_error_they_name():
             "not measured with N",
         ),
     ],
-    ids=["method", "functional", "element"],
+    ids=["method", "functional", "solvent", "element"],
 )
 def test_an_error_that_was_not_measured_is_named(cluster, level, method, warning):
     found = excite(cluster, level, nstates=1, method=method)
