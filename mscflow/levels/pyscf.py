@@ -183,9 +183,14 @@ class PySCF(Level):
         Raises
         ------
         InputError
-            If an element is not covered, or a GTH basis is combined with another functional than PBE or
-            with too low a cutoff.
+            If an element is not covered, there are no electrons, or a GTH basis is combined with another
+            functional than PBE or with too low a cutoff.
         """
+        if cluster.charge >= sum(cluster.numbers):
+            raise InputError(
+                f"{cluster.name or cluster.formula} with charge {cluster.charge} has no electrons: "
+                f"{self.text} needs one at least"
+            )
         if self.is_periodic and self.xc != "pbe":
             raise InputError(
                 f"{self.text}: GTH-PBE pseudopotentials and the multigrid need xc 'pbe', not {self.xc!r}; "

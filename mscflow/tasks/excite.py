@@ -204,6 +204,9 @@ def excite(
         ) from err
     if path is not None:
         forget_products(path.with_suffix(".response"))
+    n_found = min(len(solver.e), nstates)
+    if n_found < nstates:
+        warnings.append(f"{n_found} excited states instead of {nstates} were found")
     converged = bool(np.all(solver.converged[:nstates]))
     if not converged:
         warnings.append("not all excited states converged")
@@ -229,7 +232,7 @@ def excite(
             _state(float(energy), float(strength), amplitudes[0], transitions, part_of)
             for energy, strength, amplitudes in islice(solved, nstates)
         ],
-        method="; ".join(_described(level, method, nstates, grid) + ([known.sentence] if known else [])),
+        method="; ".join(_described(level, method, n_found, grid) + ([known.sentence] if known else [])),
         calibration=known,
         converged=converged,
         scf=record(ground),

@@ -199,6 +199,15 @@ def test_the_coarse_grid_of_the_response_is_harmless():
     assert "grid level 1" in coarse.method
 
 
+@pytest.mark.parametrize("method", ["tda", "tda-ris", "gap"])
+def test_fewer_states_than_asked_for_are_named(method):
+    """One occupied and nine empty orbitals."""
+    found = excite(Cluster.from_ase(molecule("H2")), PySCF(grid=0), nstates=12, method=method)
+    assert len(found.states) == 9
+    assert any("9 excited states instead of 12" in line for line in found.warnings)
+    assert "9 states" in found.method or "9 pairs" in found.method
+
+
 def test_a_ground_state_from_disk_responds_as_the_one_that_was_solved(tmp_path):
     solved, read = (ground_state(WATER, PySCF(grid=1), keep=tmp_path / "state.npz").mf for _ in range(2))
     assert "callback" not in vars(read)  # it was read, not solved again
@@ -215,6 +224,7 @@ def test_a_ground_state_from_disk_responds_as_the_one_that_was_solved(tmp_path):
         (lambda: refine(WATER, "pbe/def2-svp", fmax=0), "fmax"),
         (lambda: excite(WATER, "pbe/def2-svp", nstates=0), "nstates"),
         (lambda: excite(precursor("Mn2+"), "pbe/def2-svp"), "need a singlet"),
+        (lambda: refine(Cluster(("H",), np.zeros((1, 3)), charge=1), "pbe/def2-svp"), "has no electrons"),
         (lambda: refine(Cluster(("U",), np.zeros((1, 3))), "pbe/def2-svp"), "has no functions"),
     ],
 )
