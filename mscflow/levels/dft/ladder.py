@@ -131,7 +131,8 @@ class Ladder:
     def stabilise(self, conv_tol: float) -> None:
         """Follow an open shell to a solution that no rotation of its orbitals lowers.
 
-        The last line says whether it is one. Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals, spins as they are.
+        The last line says whether it is one. Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals,
+        spins as they are.
         """
         mf = self.mf
         for n_followed in range(FOLLOWED + 1):
