@@ -17,7 +17,7 @@ Walltime = Annotated[
 ]
 Memory = Annotated[
     float | None,
-    typer.Option(min=0.1, help="Memory one calculation may take / GiB; by default 70 % of what is free."),
+    typer.Option(min=0.1, help="Memory one calculation may take / GiB, if less than 70 % of what is free."),
 ]
 WALLTIME = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[smh]?)|(?P<h>\d+):(?P<m>\d\d):(?P<s>\d\d)")
 UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}

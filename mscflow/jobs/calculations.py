@@ -17,7 +17,7 @@ from mscflow.tasks.analyse import Analysis, analyse
 from mscflow.tasks.checkpoint import kept_state
 from mscflow.tasks.document import TaskDocument, package_versions, without_marks
 from mscflow.tasks.excite import Excitations, Method, excitation_input, excite
-from mscflow.tasks.refine import Refinement, refine, refinement_input
+from mscflow.tasks.refine import Refinement, hessian_hash, refine, refinement_input
 from mscflow.tasks.relax import Fixed, Relaxation, fixed_atoms, relax, relaxation_input
 from mscflow.tasks.structure import StructureDocument, describe
 from mscflow.tasks.vibrate import Vibrations, vibrate
@@ -94,7 +94,8 @@ class RefineMaker(Maker):
         known = refinement_input(cluster, level, self.n_steps, self.fmax, self.hessian)
         if (found := earlier_result(Refinement, known)) is not None:
             return found
-        with kept_state("refine", cluster, level) as path:
+        cheap = hessian_hash(self.n_steps, self.hessian)
+        with kept_state("refine", cluster, level, hessian=cheap) as path:
             return refine(cluster, level, self.n_steps, self.fmax, state_file=path, hessian=self.hessian)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from mscflow.errors import InputError
 
 GIB = 1024**3
 SHARE = 0.7
-"""Part of the memory that is free at the start which a calculation may take where nobody says."""
+"""Part of the memory that is free which a calculation may take at most."""
 
 VARIABLE = "MSCFLOW_MEMORY_GIB"
-"""Limit for one calculation / GiB, set by ``--memory``."""
+"""Name of a lower limit for one calculation / GiB, set by ``--memory``."""
 
 
 def memory_limit() -> float:
@@ -24,11 +25,25 @@ def memory_limit() -> float:
     InputError
         If a limit is no positive number.
     """
+    return min(_limits().values())
+
+
+def more_memory() -> str:
+    """Return what would raise the limit that counts now."""
+    limits = _limits()
+    return min(limits, key=lambda name: limits[name])
+
+
+def _limits() -> dict[str, float]:
+    """Return all limits / GiB by what would raise each."""
     import psutil
 
-    free = SHARE * psutil.virtual_memory().available / GIB
-    given = _number(VARIABLE)
-    return min(limit for limit in (free, given, _slurm()) if limit is not None)
+    limits = {
+        "a machine with more memory": SHARE * psutil.virtual_memory().available / GIB,
+        "a larger --memory (MSCFLOW_MEMORY_GIB)": _number(VARIABLE),
+        "a larger allocation": _slurm(),
+    }
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _slurm() -> float | None:
@@ -47,7 +62,7 @@ def _number(variable: str, zero: bool = False) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        value = -1.0
-    if value < 0 or (value == 0 and not zero):
+        value = math.nan
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         raise InputError(f"{variable} must be a positive number, not {text!r}")
     return value

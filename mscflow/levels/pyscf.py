@@ -45,11 +45,11 @@ SEMICORE_CUTOFF = {"Cu": 200.0, "Zn": 200.0, "Ga": 280.0, "Mn": 280.0, "Co": 280
 """Cutoffs / Eh that GTH potentials with 3d electrons need: at 120 the sum of all forces, which should vanish,
 is 3 to 6 eV/Å with Cu, Zn and Ga, at these 0.1; with Ag and Cd below 0.1 at 120. Mn, Co: not measured."""
 
+BOX_SETTINGS = ("box_margin", "ke_cutoff")
+"""Settings of the GTH bases only; grids are those of the def2 bases only."""
+
 LAST_ALL_ELECTRON = 36
 """The def2 bases keep the core electrons up to krypton (Weigend & Ahlrichs, PCCP 2005, 7, 3297)."""
-
-GRID_POINTS_PER_ATOM = (1200, 4900, 10200, 14000)
-"""Measured: points per atom of PySCF's grids of level 0 to 3, In4P(O2CH)9; finer ones half as many again."""
 
 
 class PySCF(Level):
@@ -95,9 +95,9 @@ class PySCF(Level):
     solvation: Literal["c-pcm", "smd"] = "c-pcm"
     exchange: Literal["fitted", "seminumerical"] = "fitted"
     grid: int = Field(default=3, ge=0, le=9)
-    conv_tol: float = Field(default=1e-8, gt=0.0, le=1e-4)
-    box_margin: float = Field(default=5.0, ge=3.0)
-    ke_cutoff: float = Field(default=120.0, ge=40.0)
+    conv_tol: float = Field(default=1e-8, ge=1e-13, le=1e-4)
+    box_margin: float = Field(default=5.0, ge=3.0, le=100.0)
+    ke_cutoff: float = Field(default=120.0, ge=40.0, le=2000.0)
 
     @field_validator("solvent")
     @classmethod
@@ -112,6 +112,14 @@ class PySCF(Level):
             raise ValueError(f"a solvent needs a def2 basis, not {self.basis}")
         if self.solvent is None and self.solvation == "smd":
             raise ValueError("solvation=smd needs a solvent, e.g. solvent=toluene")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_its_basis(self) -> PySCF:
+        names, basis = (("grid",), "def2-svp") if self.is_periodic else (BOX_SETTINGS, "gth-dzvp-molopt-sr")
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} needs a basis such as {basis}, {self.basis} knows none")
         return self
 
     @model_validator(mode="after")
@@ -139,11 +147,11 @@ class PySCF(Level):
     def text(self) -> str:
         """``XC[-d3bj]/BASIS``, with settings that are not the default in brackets."""
         method = f"{self.xc}-{self.dispersion}" if self.dispersion else self.xc
-        matter = ("conv_tol", "box_margin", "ke_cutoff") if self.is_periodic else ("grid", "conv_tol")
         fields = type(self).model_fields
-        settings = {name: getattr(self, name) for name in ("solvent", "solvation", "exchange", *matter)}
+        names = ("solvent", "solvation", "exchange", "grid", "conv_tol", *BOX_SETTINGS)
+        settings = {name: getattr(self, name) for name in names}
         changed = [
-            f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+            f"{name}={value if isinstance(value, str) else _exact(value)}"
             for name, value in settings.items()
             if value != fields[name].default
         ]
@@ -175,9 +183,14 @@ class PySCF(Level):
         Raises
         ------
         InputError
-            If an element is not covered, or a GTH basis is combined with another functional than PBE or
-            with too low a cutoff.
+            If an element is not covered, there are no electrons, or a GTH basis is combined with another
+            functional than PBE or with too low a cutoff.
         """
+        if cluster.charge >= sum(cluster.numbers):
+            raise InputError(
+                f"{cluster.name or cluster.formula} with charge {cluster.charge} has no electrons: "
+                f"{self.text} needs one at least"
+            )
         if self.is_periodic and self.xc != "pbe":
             raise InputError(
                 f"{self.text}: GTH-PBE pseudopotentials and the multigrid need xc 'pbe', not {self.xc!r}; "
@@ -221,6 +234,12 @@ class PySCF(Level):
         from mscflow.levels.dft.cost import estimate
 
         return estimate(cluster, self)
+
+
+def _exact(value: float) -> str:
+    """Return a number in six digits, or in as many as it needs to be read again as it is."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _n_functions(basis: str, symbol: str) -> int | None:

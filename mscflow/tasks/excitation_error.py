@@ -44,15 +44,18 @@ CALIBRATIONS = {
     "pbe": Calibration(shift=0.07, error=0.04, largest=0.10, n_pieces=13),
     "pbe0": Calibration(shift=0.13, error=0.03, largest=0.13, n_pieces=12),
 }
-"""By functional, def2-SVP: ``benchmarks/excitation_calibration.py``."""
+"""By functional, def2-SVP without a solvent: ``benchmarks/excitation_calibration.py``."""
 
 CALIBRATED = frozenset({"H", "C", "O", "P", "S", "Cl", "Ga", "As", "Se", "In", "Cd", "Zn"})
 """Elements of the pieces."""
 
 
 def calibration(level: Level, method: str) -> Calibration | None:
-    """Return what is known of the error of a method at a level, if it is TDA-ris and anything is."""
-    if method == "tda-ris" and isinstance(level, PySCF) and level.basis == "def2-svp":
+    """Return what is known of the error of a method at a level, if it is TDA-ris and anything is.
+
+    It was measured without a solvent: nothing is known in one.
+    """
+    if method == "tda-ris" and isinstance(level, PySCF) and level.basis == "def2-svp" and not level.solvent:
         return CALIBRATIONS.get(level.xc)
     return None
 

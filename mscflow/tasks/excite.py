@@ -156,13 +156,14 @@ def excite(
     ------
     InputError
         If the level has no molecular basis, the cluster is no singlet, `nstates` is not positive, the
-        method is unknown, or its integrals do not fit into memory.
+        method is unknown or has no radius for an element, or its integrals do not fit into memory.
     CalculationError
         If the SCF does not converge, or the full response of the ground state has an instability.
     OutOfTimeError
         If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
     from mscflow.levels.dft.response_checkpoint import forget_products, keep_products
+    from mscflow.levels.dft.ris import require_radii
     from mscflow.levels.dft.scf import ground_state
     from mscflow.levels.dft.transitions import Transitions
 
@@ -178,14 +179,19 @@ def excite(
         raise InputError(f"excitations need a singlet, not multiplicity {cluster.multiplicity}")
     if nstates < 1:
         raise InputError(f"nstates must be at least 1, not {nstates}")
+    is_minimal = method.endswith("ris")
+    if is_minimal:
+        require_radii(cluster.symbols)
     warnings = level.require(cluster)
     started = time.perf_counter()
     grid = min(level.grid, RESPONSE_GRID)
     path = None if state_file is None else Path(state_file)
     ground = ground_state(cluster, level, grid=grid, keep=path)
+    if is_minimal:
+        ground.release()  # the fitted products need none of it, but room
     solver = _solver(ground.mf, method)
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
-    solver.nstates = nstates + (SPARE_STATES if method.endswith("ris") else 0)
+    solver.nstates = nstates + (SPARE_STATES if is_minimal else 0)
     what = f"{method} excitations of {cluster.name or cluster.formula}"
     if path is not None:
         keep_products(solver, path.with_suffix(".response"), what)
@@ -198,6 +204,9 @@ def excite(
         ) from err
     if path is not None:
         forget_products(path.with_suffix(".response"))
+    n_found = min(len(solver.e), nstates)
+    if n_found < nstates:
+        warnings.append(f"{n_found} excited states instead of {nstates} were found")
     converged = bool(np.all(solver.converged[:nstates]))
     if not converged:
         warnings.append("not all excited states converged")
@@ -223,7 +232,7 @@ def excite(
             _state(float(energy), float(strength), amplitudes[0], transitions, part_of)
             for energy, strength, amplitudes in islice(solved, nstates)
         ],
-        method="; ".join(_described(level, method, nstates, grid) + ([known.sentence] if known else [])),
+        method="; ".join(_described(level, method, n_found, grid) + ([known.sentence] if known else [])),
         calibration=known,
         converged=converged,
         scf=record(ground),

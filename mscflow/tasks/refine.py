@@ -81,7 +81,7 @@ class Refinement(TaskDocument):
     n_basis
         Number of basis functions.
     route
-        ``density fitting`` or ``multigrid``.
+        How it was computed, one of those in `mscflow.levels.dft.cost`, e.g. ``density fitting in memory``.
     scf
         One record per geometry.
     electronic
@@ -138,7 +138,8 @@ def refine(
     Raises
     ------
     InputError
-        If the level is not a DFT level or cannot represent the cluster, or a number is out of range.
+        If the level is not a DFT level or cannot represent the cluster, a number is out of range, or the
+        state file belongs to another structure, level or Hessian.
     CalculationError
         If an SCF does not converge.
     OutOfTimeError
@@ -167,7 +168,8 @@ def refine(
     if n_steps:
         surface = InternalSurface(CalculatorSurface(cluster, calculator))
         minimiser = Minimiser(surface, cluster.numbers, curvature=_curvature(cluster, cheap))
-        state, earlier = _steps(minimiser, cluster, calculator, n_steps, fmax, path)
+        fingerprint = input_hash("refine", cluster, level, hessian=hessian_hash(n_steps, hessian))
+        state, earlier = _steps(minimiser, cluster, calculator, n_steps, fmax, path, fingerprint)
         steps_taken = state.n_calls - 1
         max_force = minimiser.max_force(state.forces)
         if max_force > fmax:
@@ -234,9 +236,9 @@ def _steps(
     n_steps: int,
     fmax: float,
     path: Path | None,
+    fingerprint: str,
 ) -> tuple[State, list[ScfRecord]]:
     """Take geometry steps; return the last state and the records of the SCFs before an interruption."""
-    fingerprint = input_hash("refine", cluster, calculator.level)
     earlier: list[ScfRecord] = []
     clock = Clock()
 
@@ -273,8 +275,13 @@ def refinement_input(
     cluster: Cluster, level: Level, n_steps: int, fmax: float, hessian: str | Level | None
 ) -> str:
     """Return the `input_hash` of a refinement."""
-    cheap = parse_level(hessian).hash if n_steps and hessian is not None else None
+    cheap = hessian_hash(n_steps, hessian)
     return input_hash("refine", cluster, level, n_steps=n_steps, fmax=fmax, hessian=cheap)
+
+
+def hessian_hash(n_steps: int, hessian: str | Level | None) -> str | None:
+    """Return the hash of the level whose Hessian the steps begin with; None where there are no steps."""
+    return parse_level(hessian).hash if n_steps and hessian is not None else None
 
 
 def require_dft(level: str | Level) -> PySCF:

@@ -13,7 +13,7 @@ from mscflow.levels.calibration import kept_in, speed
 from mscflow.levels.dft import cost
 from mscflow.levels.dft.mean_field import mean_field
 from mscflow.levels.dft.scf import forces, ground_state
-from mscflow.levels.memory import GIB, memory_limit
+from mscflow.levels.memory import GIB, memory_limit, more_memory
 
 ZINC = precursor("Zn2+", "chloride")
 
@@ -52,9 +52,12 @@ def test_too_little_memory_is_refused_with_what_would_fit(monkeypatch):
     cluster = build("In26P13", ligand="phenylacetate")
     level = PySCF(xc="pbe0", basis="def2-tzvp")
     monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "2")
-    with pytest.raises(InputError, match="by its leanest route") as refused:
+    with pytest.raises(InputError, match=r"by its leanest route .* take gfn2-xtb, or a larger --memory"):
         mean_field(cluster, level)
-    assert "ligands cut to formates" in str(refused.value)
+    for limit, proposed in (("4", "ligands cut to formates .793 instead of 2119"), ("2.5", "gfn2-xtb,")):
+        monkeypatch.setenv("MSCFLOW_MEMORY_GIB", limit)
+        with pytest.raises(InputError, match=f"may be used: take {proposed}"):
+            mean_field(cluster, PySCF(basis="gth-szv-molopt-sr"))
     pure = PySCF(basis="def2-tzvp")
     least = cost.matrices_gib(cost.routes(ZINC, pure)[0].n_basis)
     monkeypatch.setenv("MSCFLOW_MEMORY_GIB", str(least - 1e-4))
@@ -63,10 +66,11 @@ def test_too_little_memory_is_refused_with_what_would_fit(monkeypatch):
 
 
 def test_cheaper_levels_are_offered_as_the_elements_need_them():
-    offered = [other for other in cost.alternatives(ZINC, PySCF()) if other.is_periodic]
+    offered = [other for other in cost.alternatives(ZINC, PySCF(grid=1)) if other.is_periodic]
     assert {other.ke_cutoff for other in offered} == {200.0}
     for other in offered:
         assert other.require(ZINC) == []
+        assert parse_level(other.text).hash == other.hash
 
 
 def test_seminumerical_exchange_is_near_the_fitted_one():
@@ -87,9 +91,21 @@ def test_the_smallest_limit_counts(monkeypatch):
     assert memory_limit() == pytest.approx(2)
     monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "1.5")
     assert memory_limit() == pytest.approx(1.5)
-    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "much")
-    with pytest.raises(InputError, match="MSCFLOW_MEMORY_GIB must be a positive number, not 'much'"):
-        memory_limit()
+    for text in ("much", "nan", "inf", "0", "-1"):
+        monkeypatch.setenv("MSCFLOW_MEMORY_GIB", text)
+        with pytest.raises(InputError, match=f"MSCFLOW_MEMORY_GIB must be a positive number, not '{text}'"):
+            memory_limit()
+
+
+def test_a_refusal_says_which_limit_would_have_to_be_raised(monkeypatch):
+    assert more_memory() == "a machine with more memory"
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "1e6")  # more than there is
+    assert more_memory() == "a machine with more memory"
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "512")
+    assert more_memory() == "a larger allocation"
+    monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "0.1")
+    with pytest.raises(InputError, match=r"0.1 GiB may be used: take .*, or a larger --memory"):
+        mean_field(ZINC, PySCF())
 
 
 def test_a_slower_machine_expects_longer_times(tmp_path, monkeypatch):

@@ -25,6 +25,8 @@ TEXTS = [
     "pbe-d4/def2-svp[solvent=toluene]",
     "pbe-d4/def2-svp[solvent=toluene,solvation=smd]",
     "pbe-d3bj/def2-svp[grid=1,conv_tol=1e-06]",
+    "pbe/def2-svp[conv_tol=1.23456789e-07]",
+    "pbe/gth-szv-molopt-sr[box_margin=6.5,ke_cutoff=200]",
 ]
 
 
@@ -61,6 +63,12 @@ def test_cost_is_estimated_before_anything_runs(text):
         ("pbe/def2-svp[solvent=toluol]", "unknown solvent .toluol.: did you mean .toluene."),
         ("pbe/gth-dzvp-molopt-sr[solvent=water]", "a solvent needs a def2 basis"),
         ("pbe/def2-svp[grid=77]", "grid: Input should be less than or equal to 9"),
+        ("pbe/gth-dzvp-molopt-sr[grid=5]", "grid needs a basis such as def2-svp"),
+        ("pbe/def2-svp[ke_cutoff=200]", "ke_cutoff needs a basis such as gth-dzvp-molopt-sr"),
+        ("pbe/def2-svp[box_margin=6]", "box_margin needs a basis such as gth-dzvp-molopt-sr"),
+        ("pbe/gth-dzvp-molopt-sr[ke_cutoff=inf]", "ke_cutoff: Input should be less than or equal to 2000"),
+        ("pbe/gth-dzvp-molopt-sr[box_margin=nan]", "box_margin: Input should be"),
+        ("pbe/def2-svp[conv_tol=1e-30]", "conv_tol: Input should be greater than"),
     ],
 )
 def test_unknown_levels_are_refused_with_the_nearest_one(text, message):

@@ -50,11 +50,12 @@ def test_products_of_another_matrix_are_not_read(tmp_path, other):
     assert (again.n_computed, again.n_read) == (6, 0)
 
 
-def test_a_broken_file_is_left_out(tmp_path):
+@pytest.mark.parametrize("content", [b"PK", b""])
+def test_a_broken_file_is_left_out(tmp_path, content):
     first = kept(tmp_path)
     first(VECTORS[:3])
     first(VECTORS[3:])
-    (tmp_path / "0000.npz").write_bytes(b"PK")
+    (tmp_path / "0000.npz").write_bytes(content)
     again = kept(tmp_path)
     np.testing.assert_allclose(again(VECTORS), VECTORS @ MATRIX.T, atol=1e-12)
     assert (again.n_computed, again.n_read) == (3, 3)

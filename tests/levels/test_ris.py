@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from ase.units import Hartree
@@ -13,7 +15,7 @@ from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels import PySCF
 from mscflow.levels.dft.ris import Response, auxiliary, tda_ris, tddft_ris
-from mscflow.levels.dft.scf import ground_state
+from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.tasks.excite import excite
 
 HYBRID = PySCF(xc="pbe0", grid=0)
@@ -105,6 +107,7 @@ def test_energies_are_those_of_tda_within_the_error_they_name():
     [
         (WATER, "pbe/def2-svp[grid=0]", "tddft-ris", "error of tddft-ris was not measured"),
         (WATER, "b3lyp/def2-svp[grid=0]", "tda-ris", "not measured at b3lyp/def2-svp"),
+        (WATER, "pbe/def2-svp[solvent=toluene,grid=0]", "tda-ris", "grid=0]: energies are not shifted"),
         (
             fragment("Cd", "chloride", {"ammonia": 1}),
             "pbe/def2-svp[grid=0]",
@@ -112,7 +115,7 @@ def test_energies_are_those_of_tda_within_the_error_they_name():
             "not measured with N",
         ),
     ],
-    ids=["method", "functional", "element"],
+    ids=["method", "functional", "solvent", "element"],
 )
 def test_an_error_that_was_not_measured_is_named(cluster, level, method, warning):
     found = excite(cluster, level, nstates=1, method=method)
@@ -124,6 +127,29 @@ def test_an_unstable_ground_state_is_named():
         excite(fragment("In3P", "chloride"), "pbe/def2-svp[grid=0]", nstates=9, method="tddft-ris")
 
 
+@pytest.mark.parametrize("text", ["pbe/def2-svp[grid=0]", "hse06/def2-svp[grid=0]"])
+def test_integrals_of_the_ground_state_make_room_for_the_response_and_come_back(text, monkeypatch):
+    grounds, before, held = [], [], []
+
+    def kept(*arguments, **options):
+        ground = ground_state(*arguments, **options)
+        grounds.append(ground)
+        before.append(forces(ground))
+        boxes, fitting = ground.mf._numint.boxes(ground.mf.mol, ground.mf.grids), ground.mf.with_df
+        held.extend(map(weakref.ref, (boxes, fitting._cderi if ground.level.is_hybrid else fitting.kept)))
+        return ground
+
+    def solver(mf):
+        assert [part() for part in held] == [None, None]
+        return tda_ris(mf)
+
+    monkeypatch.setattr("mscflow.levels.dft.scf.ground_state", kept)
+    monkeypatch.setattr("mscflow.levels.dft.ris.tda_ris", solver)
+    assert excite(WATER, text, nstates=1, method="tda-ris").converged
+    np.testing.assert_allclose(forces(grounds[0]), before[0], atol=1e-6)
+    assert grounds[0].mf.energy_tot() == pytest.approx(grounds[0].mf.e_tot, abs=1e-6)
+
+
 def test_what_cannot_be_done_is_refused(monkeypatch):
     with pytest.raises(InputError, match="no radius for La"):
         auxiliary(gto.M(atom="La", basis="def2-svp", ecp="def2-svp", spin=1), "s")
@@ -131,5 +157,8 @@ def test_what_cannot_be_done_is_refused(monkeypatch):
         excite(WATER, "pbe/def2-svp", method="casscf")
     ground = ground_state(WATER, PySCF(xc="pbe0", grid=0))
     monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "0.001")
+    lithium = Cluster(("Li", "H"), [[0, 0, 0], [0, 0, 1.6]])
+    with pytest.raises(InputError, match="no radius for Li"):  # before a ground state asks for memory
+        excite(lithium, "pbe/def2-svp", method="tda-ris")
     with pytest.raises(InputError, match="GiB may be used"):
         tda_ris(ground.mf)

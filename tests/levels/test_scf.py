@@ -121,7 +121,8 @@ def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
     ladder.stabilise(1e-8)
     assert excited.e_tot == pytest.approx(ground.mf.e_tot, abs=1e-6)
     assert ladder.cycles > 0
-    assert "lower by" in ladder.lines[-1]
+    assert "lower by" in ladder.lines[-2]
+    assert ladder.lines[-1].startswith("stability: stable")
 
 
 def test_a_solvent_stabilises_a_polar_molecule_and_its_forces_are_derivatives():

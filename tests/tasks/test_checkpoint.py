@@ -7,6 +7,8 @@ import time
 import numpy as np
 import pytest
 from ase.build import molecule
+from jobflow import JobStore
+from maggma.stores import MemoryStore
 
 import mscflow
 from mscflow.builder import build, precursor
@@ -79,6 +81,20 @@ def test_a_refinement_goes_on_after_its_last_step(deadline, tmp_path):
     assert found.energy == pytest.approx(undisturbed.energy, abs=1e-4)
 
 
+def test_a_refinement_that_begins_with_another_hessian_is_another_one(deadline, tmp_path, monkeypatch):
+    file = tmp_path / "state.npz"
+    refine(STRETCHED, LEVEL, n_steps=1, hessian=None, state_file=file)
+    with pytest.raises(InputError, match="belongs to another"):
+        refine(STRETCHED, LEVEL, n_steps=1, hessian="mace:msc-small", state_file=file)
+    monkeypatch.chdir(tmp_path)
+    deadline(-RESERVE_S)
+    for hessian in (None, "mace:msc-small"):
+        job = RefineMaker(level=LEVEL, n_steps=1, hessian=hessian).make(STRETCHED)
+        with pytest.raises(OutOfTimeError):
+            job.run(JobStore(MemoryStore()))
+    assert len(list(tmp_path.glob("refine-*"))) == 2  # each would find its own
+
+
 def test_a_converged_field_is_not_computed_again(tmp_path):
     file = tmp_path / "scf.npz"
     first, again = (ground_state(WATER, LEVEL, keep=file) for _ in range(2))
@@ -112,8 +128,9 @@ def test_an_interrupted_field_goes_on_from_its_density(tmp_path, monkeypatch):
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path):
     file = tmp_path / "scf.npz"
-    file.write_bytes(b"half a file")
-    assert ground_state(WATER, LEVEL, keep=file).guess != "checkpoint"
+    for content in (b"half a file", b""):
+        file.write_bytes(content)
+        assert ground_state(WATER, LEVEL, keep=file).guess != "checkpoint"
 
 
 def test_a_run_stops_in_time_and_goes_on(deadline, tmp_path):

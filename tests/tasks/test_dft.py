@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from functools import cache
 
 import numpy as np
@@ -14,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from mscflow.builder import precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.levels import PySCF
+from mscflow.levels import PySCF, parse_level
 from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
@@ -113,6 +115,47 @@ def test_geometry_steps_lower_the_energy_and_reuse_the_density():
     assert "geometry not converged" in result.warnings[0]
 
 
+@pytest.mark.parametrize("text", ["pbe/def2-svp[grid=0]", "pbe/def2-svp[grid=0,solvent=water]"])
+def test_a_geometry_gives_its_memory_back_before_the_next_one_begins(text, monkeypatch):
+    """Without the collector of cycles: it runs when it likes."""
+    held, alive = [], []
+
+    def watched(*arguments, **options):
+        alive.append([part() is not None for part in held])
+        state = ground_state(*arguments, **options)
+        held[:] = [weakref.ref(part) for part in (state.mf, state.mf._numint, state.mf.with_df.kept)]
+        return state
+
+    monkeypatch.setattr("mscflow.levels.dft.scf.ground_state", watched)
+    atoms = WATER.to_ase()
+    atoms.calc = parse_level(text).calculator(WATER)
+    gc.disable()
+    try:
+        for stretch in (1.0, 1.05):
+            atoms.positions = stretch * WATER.positions
+            atoms.get_forces()
+    finally:
+        gc.enable()
+    assert alive == [[], [False, False, False]]
+
+
+def test_a_geometry_that_was_interrupted_is_computed_when_it_is_asked_for_again(monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    level, stretched = PySCF(grid=0), WATER.replace(positions=1.1 * WATER.positions)
+    atoms = WATER.to_ase()
+    atoms.calc = level.calculator(WATER)
+    atoms.get_potential_energy()
+    atoms.positions = stretched.positions
+    with monkeypatch.context() as patch:
+        patch.setattr("mscflow.levels.dft.scf.ground_state", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            atoms.get_potential_energy()
+    assert atoms.get_potential_energy() == pytest.approx(ours(stretched, level).energy, abs=1e-4)
+    assert len(atoms.calc.states) == 2
+
+
 def test_energy_does_not_depend_on_orientation():
     turned = ZINC.replace(positions=ZINC.positions @ Rotation.random(random_state=4).as_matrix())
     energies = [refine(c, PySCF(grid=2)).energy for c in (ZINC, turned)]
@@ -156,6 +199,15 @@ def test_the_coarse_grid_of_the_response_is_harmless():
     assert "grid level 1" in coarse.method
 
 
+@pytest.mark.parametrize("method", ["tda", "tda-ris", "gap"])
+def test_fewer_states_than_asked_for_are_named(method):
+    """One occupied and nine empty orbitals."""
+    found = excite(Cluster.from_ase(molecule("H2")), PySCF(grid=0), nstates=12, method=method)
+    assert len(found.states) == 9
+    assert any("9 excited states instead of 12" in line for line in found.warnings)
+    assert "9 states" in found.method or "9 pairs" in found.method
+
+
 def test_a_ground_state_from_disk_responds_as_the_one_that_was_solved(tmp_path):
     solved, read = (ground_state(WATER, PySCF(grid=1), keep=tmp_path / "state.npz").mf for _ in range(2))
     assert "callback" not in vars(read)  # it was read, not solved again
@@ -172,6 +224,7 @@ def test_a_ground_state_from_disk_responds_as_the_one_that_was_solved(tmp_path):
         (lambda: refine(WATER, "pbe/def2-svp", fmax=0), "fmax"),
         (lambda: excite(WATER, "pbe/def2-svp", nstates=0), "nstates"),
         (lambda: excite(precursor("Mn2+"), "pbe/def2-svp"), "need a singlet"),
+        (lambda: refine(Cluster(("H",), np.zeros((1, 3)), charge=1), "pbe/def2-svp"), "has no electrons"),
         (lambda: refine(Cluster(("U",), np.zeros((1, 3))), "pbe/def2-svp"), "has no functions"),
     ],
 )

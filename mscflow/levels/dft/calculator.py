@@ -25,7 +25,8 @@ class PySCFCalculator(Calculator):
     level
         The level of theory.
     density
-        Spin densities from which the first geometry starts, shape (2, n_basis, n_basis).
+        Spin densities from which the first geometry starts, shape (2, n_basis, n_basis); later those of the
+        geometry before.
     keep
         File for the density of a calculation that is going on; see `mscflow.levels.dft.scf_checkpoint`.
 
@@ -70,14 +71,14 @@ class PySCFCalculator(Calculator):
 
         super().calculate(atoms, properties, system_changes)
         if not self.states or system_changes or self._again:
-            self._again = False
-            density = self.states[-1].density if self.states else self.density
-            cluster = self.cluster.replace(positions=self.atoms.positions)
-            state = ground_state(cluster, self.level, density, keep=self.keep, conv_tol=self.conv_tol)
-            if self.states:
+            self._again = True  # until the field has converged: ASE has taken the new positions
+            if self.states and self.states[-1].mf is not None:
+                self.density = self.states[-1].density
                 self.states[-1].mf = None  # orbitals and integrals of the geometry before
+            cluster = self.cluster.replace(positions=self.atoms.positions)
+            state = ground_state(cluster, self.level, self.density, keep=self.keep, conv_tol=self.conv_tol)
             self.states.append(state)
-            self.is_loose = self.conv_tol is not None
+            self.is_loose, self._again = self.conv_tol is not None, False
         self.results["energy"] = self.states[-1].energy
         if "forces" in (properties or ()) and "forces" not in self.results:
             self.results["forces"] = np.asarray(forces(self.states[-1]))

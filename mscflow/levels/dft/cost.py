@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate
 from mscflow.levels.calibration import speed
-from mscflow.levels.memory import GIB, memory_limit
+from mscflow.levels.memory import GIB, memory_limit, more_memory
 from mscflow.levels.pyscf import RANGE_SEPARATED
 from mscflow.topology import topology
 
@@ -95,8 +95,7 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
     pure = SECONDS_PER_PAIR * n**2
     repeated = SECONDS_PER_REPEATED_GIB * integrals
     if level.is_periodic:
-        grids = MULTIGRID_GIB + MULTIGRID_GIB_PER_FUNCTION * n
-        found = [(MULTIGRID, matrices + grids, 0.0, SECONDS_PER_GTH_PAIR * n**2)]
+        found = [(MULTIGRID, matrices + multigrid_gib(n), 0.0, SECONDS_PER_GTH_PAIR * n**2)]
     elif level.exchange == "seminumerical":
         found = [(SEMINUMERICAL, matrices, 0.0, kinds * SEMINUMERICAL_FACTOR * pure + repeated)]
     elif level.is_hybrid:
@@ -130,6 +129,11 @@ def routes(cluster: Cluster, level: PySCF) -> list[Estimate]:
 def matrices_gib(n_basis: int) -> float:
     """Return what a calculation takes beside integrals and values on grids / GiB."""
     return PROGRAM_GIB + MATRICES * 8 * n_basis**2 / GIB
+
+
+def multigrid_gib(n_basis: int) -> float:
+    """Return what a calculation on multigrids takes beside matrices / GiB."""
+    return MULTIGRID_GIB + MULTIGRID_GIB_PER_FUNCTION * n_basis
 
 
 def _solvent(cluster: Cluster, level: PySCF, n_basis: int) -> tuple[float, float]:
@@ -170,13 +174,21 @@ def require_memory(cluster: Cluster, level: PySCF) -> Estimate:
         other.text for other in alternatives(cluster, level) if estimate(cluster, other).memory_gib <= limit
     ]
     short = shortened(cluster, level)
-    if short is not None:
+    if short is not None and _least_gib(short, cluster, level) <= limit:
         others.append(f"ligands cut to formates ({short} instead of {chosen.n_basis} basis functions)")
     raise InputError(
         f"{cluster.name or cluster.formula} at {level.text} takes {chosen.memory_gib:.1f} GiB by its leanest "
         f"route ({chosen.route}), {limit:.1f} GiB may be used: take {' or '.join(others) or 'gfn2-xtb'}, or "
-        "a machine with more memory (--memory sets the limit)"
+        f"{more_memory()}"
     )
+
+
+def _least_gib(n_basis: int, cluster: Cluster, level: PySCF) -> float:
+    """Return what the leanest route takes / GiB with fewer basis functions, a solvent's surface as it is."""
+    from mscflow.levels.dft.solvent import surface_gib
+
+    grids = multigrid_gib(n_basis) if level.is_periodic else 0.0
+    return matrices_gib(n_basis) + grids + surface_gib(cluster, level)
 
 
 def alternatives(cluster: Cluster, level: PySCF) -> list[PySCF]:
@@ -192,8 +204,8 @@ def alternatives(cluster: Cluster, level: PySCF) -> list[PySCF]:
         found.append(level.model_copy(update={"solvent": None, "solvation": "c-pcm"}))
     elif level.xc == "pbe":
         smaller = [basis for basis in ("gth-dzvp-molopt-sr", "gth-szv-molopt-sr") if basis != level.basis]
-        cutoff = level.cutoff_for(cluster)
-        found += [level.model_copy(update={"basis": basis, "ke_cutoff": cutoff}) for basis in smaller]
+        box = {"grid": type(level).model_fields["grid"].default, "ke_cutoff": level.cutoff_for(cluster)}
+        found += [level.model_copy(update={"basis": basis, **box}) for basis in smaller]
     return found
 
 

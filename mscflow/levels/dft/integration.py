@@ -73,13 +73,17 @@ class BoxNumInt(dft.numint.NumInt):
         self._boxes: Boxes | None = None
         self._last: Integrated | None = None
 
+    def forget(self) -> None:
+        """Forget the boxes and the values stored in them."""
+        self._boxes = self._last = None
+
     def boxes(self, mol: gto.Mole, grids: dft.Grids) -> Boxes:
         """Return the boxes of a grid, made once."""
         if grids.coords is None:
             grids.build(with_non0tab=False, sort_grids=False)
         # The identity of the points tells a rebuilt grid from the one the boxes were made for.
         if self._boxes is None or self._boxes.mol is not mol or self._boxes.coords is not grids.coords:
-            self._boxes = self._last = None
+            self.forget()
             self._boxes = Boxes(mol, grids, self.value_memory)
         return self._boxes
 

@@ -55,6 +55,9 @@ STABILITY_TOL = 1e-3
 STABLE_TOL = 1e-5
 """Another solution found by stability analysis counts if it is lower by more than this / Eh."""
 
+FOLLOWED = 3
+"""How often an instability is followed to a lower solution."""
+
 
 @dataclass
 class Ladder:
@@ -128,21 +131,29 @@ class Ladder:
     def stabilise(self, conv_tol: float) -> None:
         """Follow an open shell to a solution that no rotation of its orbitals lowers.
 
-        Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals, spins as they are.
+        The last line says whether it is one. Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals,
+        spins as they are.
         """
-        mf, started, energy = self.mf, time.perf_counter(), self.mf.e_tot
-        orbitals, _, is_stable, _ = mf.stability(verbose=0, return_status=True, nroots=1, tol=STABILITY_TOL)
-        if is_stable:
-            self.lines.append(f"stability: stable, {time.perf_counter() - started:.1f} s")
-            return
-        state = {name: getattr(mf, name) for name in ORBITALS}
-        mf.mo_coeff = orbitals
-        self.converge(mf.make_rdm1(), conv_tol, "lower solution")
-        if mf.e_tot > energy - STABLE_TOL:
-            for name, value in state.items():
-                setattr(mf, name, value)
-            self.lines.append("stability: no lower solution found")
-        else:
+        mf = self.mf
+        for n_followed in range(FOLLOWED + 1):
+            started, energy = time.perf_counter(), mf.e_tot
+            orbitals, _, is_stable, _ = mf.stability(
+                verbose=0, return_status=True, nroots=1, tol=STABILITY_TOL
+            )
+            if is_stable:
+                self.lines.append(f"stability: stable, {time.perf_counter() - started:.1f} s")
+                return
+            if n_followed == FOLLOWED:
+                self.lines.append(f"stability: not stable after {FOLLOWED} lower solutions")
+                return
+            state = {name: getattr(mf, name) for name in ORBITALS}
+            mf.mo_coeff = orbitals
+            self.converge(mf.make_rdm1(), conv_tol, "lower solution")
+            if mf.e_tot > energy - STABLE_TOL:
+                for name, value in state.items():
+                    setattr(mf, name, value)
+                self.lines.append("stability: no lower solution found")
+                return
             self.lines.append(f"stability: lower by {energy - mf.e_tot:.6f} Eh")
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from pyscf import dft, sgx
+from pyscf import dft, scf, sgx
 from pyscf.pbc import dft as pbc_dft
 
 from mscflow.cluster import Cluster
@@ -58,7 +58,8 @@ def mean_field(cluster: Cluster, level: PySCF, grid: int | None = None) -> Any:
         mf = sgx.sgx_fit(mf, auxbasis=level.auxiliary_basis, pjs=True)
     else:
         mf = mf.density_fit(auxbasis=level.auxiliary_basis, only_dfj=not level.is_hybrid)
-    mf.get_hcore = cache(mf.get_hcore)  # not once per stage
+    core = cache(scf.hf.get_hcore)  # not once per stage; `mf` must not refer to itself, or it lives on
+    mf.get_hcore = lambda *_: core(mol)
     limit, taken = memory_limit(), route.memory_gib
     if not level.is_hybrid:
         taken = matrices_gib(mol.nao) + surface_gib(cluster, level)

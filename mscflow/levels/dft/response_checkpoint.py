@@ -123,7 +123,7 @@ def _read(directory: Path, key: str, size: int) -> tuple[np.ndarray, np.ndarray]
                 if str(archive["key"]) == key:
                     vectors.append(archive["vectors"])
                     products.append(archive["products"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             continue
     found = np.concatenate(vectors)
     weights, rotation = np.linalg.eigh(found @ found.T)

@@ -12,7 +12,7 @@ This module imports PySCF at the top: import it inside functions only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,6 +196,19 @@ class Exchange:
         return total
 
 
+def require_radii(symbols: Iterable[str]) -> None:
+    """Refuse elements without a radius.
+
+    Raises
+    ------
+    InputError
+        If there are any.
+    """
+    missing = sorted(set(symbols) - set(RADII))
+    if missing:
+        raise InputError(f"TDA-ris has no radius for {', '.join(missing)}: use method tda")
+
+
 def auxiliary(mol: gto.Mole, shells: str) -> gto.Mole:
     """Return one Gaussian per atom and letter of `shells`, exponent θ/R²; hydrogen has an s only.
 
@@ -205,9 +218,7 @@ def auxiliary(mol: gto.Mole, shells: str) -> gto.Mole:
         If an element has no radius.
     """
     symbols = [mol.atom_pure_symbol(i) for i in range(mol.natm)]
-    missing = sorted(set(symbols) - set(RADII))
-    if missing:
-        raise InputError(f"TDA-ris has no radius for {', '.join(missing)}: use method tda")
+    require_radii(symbols)
     basis = {}
     for symbol in set(symbols):
         exponent = THETA * (Bohr / RADII[symbol]) ** 2

@@ -68,6 +68,12 @@ class GroundState:
         """Spin densities, shape (2, n_basis, n_basis): a first density for a similar geometry."""
         return spin_densities(self.mf.make_rdm1())
 
+    def release(self) -> None:
+        """Free integrals and function values on the grid; what needs them later computes them again."""
+        if self.level.exchange == "fitted":  # the other one keeps none
+            self.mf.with_df.reset(self.mf.mol)
+        self.mf._numint.forget()
+
     @property
     def route(self) -> str | None:
         """The route of a pure functional, which is known only with the pairs of functions near each other."""

@@ -56,7 +56,7 @@ class ScfCheckpoint:
         try:
             with np.load(self.path, allow_pickle=False) as archive:
                 found = dict(archive)
-        except (OSError, ValueError, zipfile.BadZipFile):
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return {}
         return found if str(found.get("fingerprint")) == self.fingerprint else {}
 
