@@ -217,6 +217,7 @@ def exchange(
     """Compute exchange energies for every distinct site and leaving ligand."""
     from mscflow.reactions.energies import collect
     from mscflow.reactions.exchange import exchange as exchange_reactions
+    from mscflow.reactions.exchange import require_exchange
     from mscflow.reactions.reaction import distinct_species
     from mscflow.tasks.relax import Relaxation
     from mscflow.tasks.relax import relax as relax_cluster
@@ -224,7 +225,9 @@ def exchange(
     from mscflow.tasks.vibrate import vibrate as vibrate_cluster
 
     theory = read_level(level, trust)
-    reactant = relax_cluster(read_cluster(file, charge, multiplicity), theory, fmax)
+    start = read_cluster(file, charge, multiplicity)
+    require_exchange(start, ion, sites)  # type: ignore[arg-type]
+    reactant = relax_cluster(start, theory, fmax)
     reactions = [
         reaction
         for name in ion
