@@ -69,8 +69,9 @@ def _first_problem(err: ValidationError) -> str:
     path = [part for part in problem["loc"] if isinstance(part, int) or "[" not in part]
     where = ".".join(str(part) for part in path)
     if problem["type"] == "extra_forbidden":
-        known = _keys_of(path[:-1])
-        return f"unknown key {where!r}: {suggest(str(path[-1]), known)}"
+        *path, key = problem["loc"]
+        where = ".".join(str(part) for part in problem["loc"])
+        return f"unknown key {where!r}: {suggest(str(key), _keys_of(path))}"
     if problem["type"] == "missing":
         return f"{where!r} is missing"
     is_shown = not ours and isinstance(problem["input"], str | int | float)

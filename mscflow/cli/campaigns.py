@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -233,8 +234,13 @@ def results_of(directory: Path) -> CampaignResults:
     journal.close()
     own = json.loads(meta.get("uuids", "[]"))
     text = meta.get("campaign", "")
-    excite = parse_campaign(text).excite if text else None
-    return CampaignResults.from_documents(
+    excite, problem = None, ""
+    try:
+        excite = parse_campaign(text).excite if text else None
+    except InputError as err:  # a text of the user's own, or a campaign of another version
+        if re.search(r"^structure\s*:", text, re.MULTILINE):
+            problem = f"the campaign's settings of the report are not taken: {err}"
+    results = CampaignResults.from_documents(
         name=meta.get("name", directory.name),
         campaign=text,
         created=float(meta.get("created", 0.0)),
@@ -242,6 +248,8 @@ def results_of(directory: Path) -> CampaignResults:
         jobs=[{**_job_fields(row), "is_own": row.uuid in own} for row in rows],
         **({"fwhm": excite.fwhm} if excite else {}),
     )
+    results.problems += [problem] if problem else []
+    return results
 
 
 def _job_fields(row: JobRow) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -104,9 +105,17 @@ def fill_part(template: str, **content: Any) -> str:
 
 
 def embed(content: Any) -> str:
-    """Return JSON that is safe inside a script element."""
-    text = json.dumps(content)
+    """Return JSON that is safe inside a script element; numbers that are not finite become null."""
+    text = json.dumps(_finite(content), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def summary(results: CampaignResults) -> list[tuple[str, str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from mscflow.analysis.spectra import MeasuredSpectrum
 from mscflow.builder import precursor
 from mscflow.builder.fragments import fragment
 from mscflow.cli.campaigns import results_of
-from mscflow.jobs import ReactionsMaker, RelaxMaker
+from mscflow.jobs import ReactionsMaker, RelaxMaker, StructureMaker
 from mscflow.levels import PySCF
 from mscflow.report import CampaignResults, write_images, write_report
 from mscflow.report.comparison import exchange_plot, exchange_table
+from mscflow.report.methods import bibtex, methods_paragraph, references
 from mscflow.report.page import all_plots, render, summary
-from mscflow.report.plots import density_of_states_plot
+from mscflow.report.plots import density_of_states_plot, separations_plot
 from mscflow.report.tables.electronic import bond_orders_table, charges_table
 from mscflow.tasks.refine import refine
 
@@ -181,6 +183,52 @@ def test_only_energies_of_the_same_number_and_level_are_compared(documents, jobs
     assert lowest == [("+0.10", "a"), ("+0.70", "b")]
     text = re.search(r'id="structures">(.*?)</script>', render(results), re.DOTALL).group(1)
     assert json.loads(text)[0]["sites"][0]["text"] == "Ga3+ +0.10 eV, Al3+ -3.00 eV *"
+
+
+def test_a_missing_exchange_names_the_job_that_failed(documents, jobs):
+    jobs[-1].update(state="failed", error="Traceback\nCalculationError: no species")
+    results = CampaignResults.from_documents(documents[:3], jobs, name="demo")
+    assert "exchange: job 'exchange x energies': CalculationError: no species" in results.missing()
+
+
+def test_sentences_for_a_paper_are_true(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    assert "without vibrations and solvent" in " ".join(render(results).split())
+    model = "mace:/home/me/pbe-d3bj/x.model"
+    loose = {"converged": False, "max_force": 0.7, "level_text": model}
+    level = "pbe0/def2-svp[solvent=toluene]"
+    changed = CampaignResults(
+        name="demo",
+        relaxation=results.relaxation.model_copy(update=loose),
+        exchange=results.exchange.model_copy(update={"energy_level": level}),
+    )
+    assert "without convergence: the largest force on an atom is 0.700 eV/Å" in methods_paragraph(changed)
+    assert "until the largest force" not in methods_paragraph(changed)
+    page = " ".join(render(changed).split())
+    assert "without vibrations, in a solvent where the level names one" in page
+    assert "vibrations and solvent" not in page
+    network = bibtex(CampaignResults(name="demo", relaxation=changed.relaxation))
+    assert references()["mace"] in network
+    assert not [key for key in ("pyscf", "pbe", "d3") if references()[key] in network]
+    assert references()["pyscf"] in bibtex(changed)
+
+
+def test_every_separation_lies_within_the_bins(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    pair = results.analysis.separations[0]
+    for distance in (2.61, 3.15, 7.0):
+        results.analysis.separations.append(replace(pair, distance=distance))
+    for trace in separations_plot(results)["data"]:
+        assert all(trace["xbins"]["start"] <= x < trace["xbins"]["end"] for x in trace["x"])
+
+
+def test_a_campaign_that_is_none_is_no_obstacle(tmp_path):
+    for text, n_problems in (("notes of mine", 0), ("name: x\nstructure: {made: In4P}\n", 1)):
+        run(StructureMaker().make(precursor("Zn2+")), dir=tmp_path / str(n_problems), campaign=text)
+        results = results_of(tmp_path / str(n_problems))
+        assert results.campaign == text
+        assert len(results.problems) == n_problems
+        assert all("structure.made" in problem for problem in results.problems)
 
 
 def test_charges_bond_orders_and_states_of_a_refinement():
