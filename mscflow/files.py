@@ -19,6 +19,7 @@ from mscflow.reading.hydrogens import missing_hydrogens
 from mscflow.reading.repair import without_duplicates
 from mscflow.reading.xyz import parse_xyz
 from mscflow.topology import topology
+from mscflow.whole_file import require_place
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import SiteCollection
@@ -142,8 +143,7 @@ def write(cluster: Cluster, path: str | Path) -> Path:
     from ase.io import write as ase_write
 
     path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
-        raise InputError(f"{path}: cannot write {path.suffix!r}: {suggest(path.suffix, WRITABLE)}")
+    require_writable(path)
     kind = _format(path)
     try:
         if kind == "mscflow":
@@ -157,6 +157,13 @@ def write(cluster: Cluster, path: str | Path) -> Path:
     except OSError as err:
         raise InputError(f"{path}: cannot be written: {err.strerror or err}") from err
     return path
+
+
+def require_writable(path: Path) -> None:
+    """Check that a structure can be written to a path; raise what `write` raises."""
+    if path.suffix.lower() not in WRITABLE:
+        raise InputError(f"{path}: cannot write {path.suffix!r}: {suggest(path.suffix, WRITABLE)}")
+    require_place(path)
 
 
 def _format(path: Path) -> str:

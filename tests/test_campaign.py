@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from mscflow.analysis.binding import binding_modes
+from mscflow.builder import precursor
 from mscflow.campaign import load_campaign, parse_campaign
 from mscflow.errors import InputError
+from mscflow.files import write
 
 GOOD = "name: x\nstructure: {build: In4P}\n"
 
@@ -36,7 +38,15 @@ GOOD = "name: x\nstructure: {build: In4P}\n"
         (GOOD.replace("In4P", "In4P, ligand: formiate"), "unknown ligand 'formiate': did you mean 'formate'"),
         (GOOD.replace("build: In4P", "build: In4P, file: a.xyz"), "exactly one of 'build'"),
         (GOOD.replace("build: In4P", "build: In4P, charge: 1"), "belong to 'file'"),
+        (GOOD.replace("In4P", "In4P, ligand: [formate, foo]"), "^structure.ligand.1: unknown ligand 'foo'"),
+        (GOOD.replace("build: In4P", "file: a.xyz, seed: 3"), "structure: 'seed' belongs to 'build'"),
+        (GOOD.replace("build: In4P", "file: a.xyz, ligand: formate"), "structure: 'ligand' belongs to"),
         (GOOD.replace("name: x", "name: ../x"), "name: "),
+        (GOOD.replace("name: x", "name: 2024-13-45"), "YAML syntax: month must be in 1..12"),
+        (GOOD + "relax:\n", "^'relax' is empty: write 'relax: {}' for its defaults, or leave it out"),
+        (GOOD + "exchange:\n", "'exchange.ions' is missing"),
+        (GOOD + "exchange: {ions: [Zn2+], sites: []}\n", "exchange.sites: must be one of surface.* list"),
+        (GOOD + "reactions: {strip: foo}\n", "^reactions.strip: must be all or a list of numbers"),
     ],
 )
 def test_bad_campaigns(text, message):
@@ -74,6 +84,44 @@ def test_levels_that_cannot_represent_the_cluster_are_refused(tmp_path):
     campaign = parse_campaign("name: x\nstructure: {file: he.xyz}\nrelax: {level: 'mace:msc-small'}\n")
     with pytest.raises(InputError, match="was not trained on He"):
         campaign.require(campaign.cluster(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exchange: {ions: [Zn2+], sites: [999]}", "exchange: site 999 is not a cation"),
+        ("exchange: {ions: [Zn2+], sites: core}", "exchange: nothing to exchange for Zn2"),
+        ("exchange: {ions: [In3+]}", "exchange: nothing to exchange for In3"),
+        ("reactions: {binding: [999]}", "reactions.binding: site 999 is not a cation"),
+        ("reactions: {binding: core}", "reactions.binding: the cluster has no core cations"),
+        (
+            "reactions: {displacement: {neutral: methylamine, sites: [0]}}",
+            "reactions.displacement.sites: site 0",
+        ),
+        ("reactions: {strip: [0, 9]}", "reactions.strip: there is no ligand 9: they have the numbers 0 to 8"),
+    ],
+)
+def test_what_the_cluster_does_not_have_is_refused(text, message):
+    campaign = parse_campaign(GOOD + text)
+    with pytest.raises(InputError, match=message):
+        campaign.require(campaign.cluster())
+
+
+def test_ions_of_a_higher_charge_are_refused():
+    campaign = parse_campaign("name: x\nstructure: {build: ZnL2}\nexchange: {ions: [Ga3+]}\n")
+    with pytest.raises(InputError, match=r"exchange: Ga3\+ for Zn2\+ would need 1 more ligand"):
+        campaign.require(campaign.cluster())
+
+
+def test_levels_that_are_not_written_down_are_checked_too(tmp_path):
+    write(precursor("Mn2+"), tmp_path / "mn.xyz")
+    start = "name: x\nstructure: {file: mn.xyz}\n"
+    vibrated = parse_campaign(start + "vibrate: {}\n")
+    with pytest.raises(InputError, match="was not trained on Mn"):
+        vibrated.require(vibrated.cluster(tmp_path))
+    exchanged = parse_campaign(start + "exchange: {ions: [Zn2+]}\n")
+    (warning,) = exchanged.require(exchanged.cluster(tmp_path))
+    assert warning.endswith("all species of exchange are computed with gfn2-xtb")
 
 
 CAMPAIGNS = [path for path in sorted(Path("inputs").glob("*.yaml")) if not path.stem.startswith("train")]

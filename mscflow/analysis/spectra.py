@@ -133,11 +133,14 @@ def read_spectrum(path: str | Path) -> MeasuredSpectrum:
     Raises
     ------
     InputError
-        If the file is missing, or holds fewer than ten points or a wavelength that is not positive.
+        If the file is missing, or holds fewer than ten points, a wavelength that is not positive or no
+        positive absorbance.
     """
     wavelengths, absorbance = read_columns(Path(path), "a spectrum", "wavelength / nm and absorbance")
     if wavelengths[0] <= 0:
         raise InputError(f"{path}: wavelengths must be positive (nm), not {wavelengths[0]}")
+    if not max(absorbance) > 0:
+        raise InputError(f"{path}: a spectrum needs a positive absorbance, the largest is {max(absorbance)}")
     return MeasuredSpectrum(
         source=Path(path).name, wavelengths=tuple(wavelengths), absorbance=tuple(absorbance)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from mscflow.campaign.sections import (
     StructureSection,
     VibrateSection,
 )
+from mscflow.campaign.sites import require_ions, require_sites
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.files import read
@@ -67,32 +67,45 @@ class Campaign(Section):
         return read(base / str(section.file), charge=section.charge, multiplicity=section.multiplicity)
 
     def require(self, cluster: Cluster) -> list[str]:
-        """Check that every level can represent the cluster; return warnings.
+        """Check that every level can represent the cluster and all sites are there; return warnings.
 
         Raises
         ------
         InputError
-            If one cannot.
+            If a level cannot, or the cluster lacks a site, cation or ligand that `exchange` or `reactions`
+            name.
         """
+        if self.exchange is not None:
+            require_ions(self.exchange, cluster)
+        if self.reactions is not None:
+            require_sites(self.reactions, cluster)
         sections = (self.relax, self.vibrate, self.refine, self.exchange, self.reactions, self.excite)
         levels = {s.level for s in sections if s is not None and s.level is not None}
+        if self.vibrate is not None and self.vibrate.level is None:
+            levels.add(self._fast_level)
         warnings = [warning for text in sorted(levels) for warning in parse_level(text).require(cluster)]
-        return warnings + self._left_to_fallback()
+        return warnings + self._left_to_fallback(cluster)
 
-    def _left_to_fallback(self) -> list[str]:
-        """Return a warning for each ion that the relax level cannot represent."""
-        if self.exchange is None:
-            return []
-        level = parse_level((self.relax or RelaxSection()).level)
-        fallback = parse_level(self.exchange.fallback)
+    @property
+    def _fast_level(self) -> str:
+        """Level of relaxations, those of species included, whether or not there is a section for it."""
+        return (self.relax or RelaxSection()).level
+
+    def _left_to_fallback(self, cluster: Cluster) -> list[str]:
+        """Return a warning for each reactant and ion that the relax level cannot represent."""
+        level = parse_level(self._fast_level)
         warnings: list[str] = []
-        for ion in self.exchange.ions:
-            incoming = precursor(ion)
-            if reason := level.refusal(incoming):
-                warnings.append(
-                    f"{reason}: all species of the exchange for {ion} are computed with {fallback.text}"
-                )
-                warnings += fallback.require(incoming)
+        for name, section in (("exchange", self.exchange), ("reactions", self.reactions)):
+            if section is None:
+                continue
+            members = {f"all species of {name}": cluster}
+            if isinstance(section, ExchangeSection):
+                members |= {f"all species of {name} for {ion}": precursor(ion) for ion in section.ions}
+            fallback = parse_level(section.fallback)
+            for what, member in members.items():
+                if reason := level.refusal(member):
+                    warnings.append(f"{reason}: {what} are computed with {fallback.text}")
+                    warnings += fallback.require(member)
         return warnings
 
     def flow(self, cluster: Cluster, base: Path = Path()) -> Flow:
@@ -166,8 +179,3 @@ class Campaign(Section):
             raise InputError("exchange.shells needs a built cluster and a section 'relax'")
         found = build_different(section.build, n, section.ligand, section.hand, section.seed, section.modes)
         return [other for other in found if other.hash != cluster.hash][: n - 1]
-
-    def hash(self, cluster: Cluster) -> str:
-        """Return the SHA-256 of the campaign and its start structure."""
-        content = self.model_dump_json() + cluster.hash
-        return hashlib.sha256(content.encode()).hexdigest()

@@ -44,30 +44,38 @@ def parse_campaign(text: str) -> Campaign:
         mark = err.problem_mark or err.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise InputError(f"{where}YAML syntax: {err.problem or err.context}") from err
-    except YAMLError as err:
+    except (YAMLError, ValueError) as err:  # a date that there is not, for instance
         raise InputError(f"YAML syntax: {' '.join(str(err).split())}") from err
     if not isinstance(content, dict):
         raise InputError("a campaign is a mapping with 'name' and 'structure', as in inputs/quickstart.yaml")
+    optional = [key for key, field in Campaign.model_fields.items() if field.default is None]
+    empty = [key for key in optional if key in content and content[key] is None]
     try:
-        return Campaign.model_validate(content)
+        campaign = Campaign.model_validate({**content, **{key: {} for key in empty}})
     except ValidationError as err:
         raise InputError(_first_problem(err)) from err
+    if empty:
+        raise InputError(f"{empty[0]!r} is empty: write '{empty[0]}: {{}}' for its defaults, or leave it out")
+    return campaign
 
 
 def _first_problem(err: ValidationError) -> str:
     """Return one line for the first error: the key, the value, and what would be right."""
-    problem = err.errors(include_url=False)[0]
-    path = [part for part in problem["loc"] if isinstance(part, str | int)]
+    problems = err.errors(include_url=False)
+    alternatives = [other for other in problems if other["loc"][:2] == problems[0]["loc"][:2]]
+    ours = [other for other in alternatives if other["type"] == "value_error"]
+    problem = (ours or problems)[0]
+    # pydantic names the alternatives of a key, e.g. tuple[int, ...]
+    path = [part for part in problem["loc"] if isinstance(part, int) or "[" not in part]
     where = ".".join(str(part) for part in path)
     if problem["type"] == "extra_forbidden":
-        known = _keys_of(path[:-1])
-        return f"unknown key {where!r}: {suggest(str(path[-1]), known)}"
+        *path, key = problem["loc"]
+        where = ".".join(str(part) for part in problem["loc"])
+        return f"unknown key {where!r}: {suggest(str(key), _keys_of(path))}"
     if problem["type"] == "missing":
         return f"{where!r} is missing"
-    ours = problem["type"] == "value_error"
-    value = (
-        f" (got {problem['input']!r})" if isinstance(problem["input"], str | int | float) and not ours else ""
-    )
+    is_shown = not ours and isinstance(problem["input"], str | int | float)
+    value = f" (got {problem['input']!r})" if is_shown else ""
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}{value}"
 
 

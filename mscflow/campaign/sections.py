@@ -42,12 +42,19 @@ DftText = Annotated[str, AfterValidator(_dft_text)]
 
 def _sites(value: Any) -> Any:
     words = ("surface", "core", "all")
-    if value in words or (isinstance(value, list | tuple) and all(type(i) is int for i in value)):
+    if value in words or (value and isinstance(value, list | tuple) and all(type(i) is int for i in value)):
         return value
     raise InputError(f"must be one of {', '.join(words)} or a list of atom indices, not {value!r}")
 
 
+def _numbers(value: Any) -> Any:
+    if value == "all" or (value and isinstance(value, list | tuple) and all(type(i) is int for i in value)):
+        return value
+    raise InputError(f"must be all or a list of numbers of ligands, not {value!r}")
+
+
 Sites = Annotated[Literal["surface", "core", "all"] | tuple[int, ...], BeforeValidator(_sites)]
+Numbers = Annotated[Literal["all"] | tuple[int, ...], BeforeValidator(_numbers)]
 IonText = Annotated[str, AfterValidator(lambda text: str(parse_ion(text)))]
 
 
@@ -91,6 +98,9 @@ class StructureSection(Section):
             raise InputError("give exactly one of 'build' (a name) and 'file' (a path)")
         if self.build is not None and (self.charge is not None or self.multiplicity is not None):
             raise InputError("'charge' and 'multiplicity' belong to 'file': a built cluster knows its own")
+        building = [key for key in ("ligand", "hand", "seed", "modes") if key in self.model_fields_set]
+        if self.file is not None and building:
+            raise InputError(f"{building[0]!r} belongs to 'build': the structure of a file is taken as it is")
         return self
 
 
@@ -231,7 +241,7 @@ class ReactionsSection(EnergySection):
     displacement: DisplacementSection | None = None
     ligands: dict[LigandText, LigandText] = Field(default_factory=dict)
     anions: dict[str, str] = Field(default_factory=dict)
-    strip: Literal["all"] | tuple[int, ...] | None = None
+    strip: Numbers | None = None
 
     @model_validator(mode="after")
     def _something(self) -> ReactionsSection:

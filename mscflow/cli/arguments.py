@@ -11,11 +11,26 @@ if TYPE_CHECKING:
     from mscflow.cluster import Cluster
     from mscflow.levels import Level
 
+
+def writable(path: Path | None) -> Path | None:
+    """Return where a structure is to be written, checked before anything is computed."""
+    if path is not None:
+        from mscflow.files import require_writable
+
+        require_writable(path)
+    return path
+
+
 File = Annotated[Path, typer.Argument(help="Structure file: xyz, extxyz, cif, mol, sdf, pdb, vasp or json.")]
 Charge = Annotated[int | None, typer.Option(help="Charge / e; by default what the file says, else 0.")]
 Multiplicity = Annotated[int | None, typer.Option(help="2S + 1; by default what the file says, else 1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the structure to this file.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write the structure to this file.", callback=writable)
+]
+StateFile = Annotated[
+    Path | None, typer.Option(help="Keep the state here; go on from it where the file exists.")
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Load a model file although its checksum is not known.")]
 
 

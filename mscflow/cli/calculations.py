@@ -13,6 +13,7 @@ from mscflow.cli.arguments import (
     Json,
     Multiplicity,
     Output,
+    StateFile,
     Trust,
     read_cluster,
     read_level,
@@ -46,9 +47,7 @@ def relax(
     fixed: Annotated[
         str | None, typer.Option(help="Atoms that do not move: core, or indices such as 0,4,5.")
     ] = None,
-    state_file: Annotated[
-        Path | None, typer.Option(help="Keep the state here; go on from it where the file exists.")
-    ] = None,
+    state_file: StateFile = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     trust: Trust = False,
@@ -60,13 +59,11 @@ def relax(
 
     cluster, theory = read_cluster(file, charge, multiplicity), read_level(level, trust)
     result = relax_cluster(cluster, theory, fmax, max_steps, _fixed(fixed), state_file)
-    _report(result, output, as_json)
-    if not as_json:
-        typer.echo(
-            f"{result.level_text}: E = {result.energy:.6f} eV, largest force {result.max_force:.4f} eV/Å "
-            f"after {result.n_force_calls} force calls, "
-            f"{'converged' if result.converged else 'NOT converged'}"
-        )
+    numbers = (
+        f"{result.level_text}: E = {result.energy:.6f} eV, largest force {result.max_force:.4f} eV/Å "
+        f"after {result.n_force_calls} force calls, {'converged' if result.converged else 'NOT converged'}"
+    )
+    _report(result, numbers, output, as_json)
 
 
 def _fixed(text: str | None) -> str | list[int] | None:
@@ -124,6 +121,8 @@ def refine(
     file: File,
     level: Annotated[str, typer.Option(help="DFT level.")] = "pbe-d3bj/def2-svp",
     steps: Annotated[int, typer.Option(help="Geometry steps; 0 is a single point.")] = 0,
+    fmax: Annotated[float, typer.Option(help="Largest force at which the steps end / eV/Å.")] = 0.05,
+    state_file: StateFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each route would cost only.")] = False,
     memory: Memory = None,
     charge: Charge = None,
@@ -141,13 +140,12 @@ def refine(
         show_routes(cluster, theory, as_json)
         return
     typer.echo(theory.estimate(cluster), err=True)
-    result = refine_cluster(cluster, theory, n_steps=steps)
-    _report(result, output, as_json)
-    if not as_json:
-        typer.echo(
-            f"{result.level_text}: E = {result.energy:.6f} eV, gap {result.gap:.3f} eV, "
-            f"{sum(record.cycles for record in result.scf)} SCF cycles ({result.route})"
-        )
+    result = refine_cluster(cluster, theory, steps, fmax, state_file)
+    numbers = (
+        f"{result.level_text}: E = {result.energy:.6f} eV, gap {result.gap:.3f} eV, "
+        f"{sum(record.cycles for record in result.scf)} SCF cycles ({result.route})"
+    )
+    _report(result, numbers, output, as_json)
 
 
 def excite(
@@ -161,6 +159,7 @@ def excite(
     experiment: Annotated[
         Path | None, typer.Option(help="Measured spectrum: wavelength / nm and absorbance, in two columns.")
     ] = None,
+    state_file: StateFile = None,
     memory: Memory = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
@@ -176,9 +175,11 @@ def excite(
     cluster, theory = read_cluster(file, charge, multiplicity), require_dft(level)
     typer.echo(theory.estimate(cluster), err=True)
     measured = None if experiment is None else read_spectrum(experiment)
-    result = excite_cluster(cluster, theory, nstates, chosen, cubes=cubes, measured=measured)
-    _report(result, None, as_json)
-    if not as_json:
+    result = excite_cluster(cluster, theory, nstates, chosen, state_file, cubes, measured)
+    warn(result.warnings)
+    if as_json:
+        show_json(result.model_dump(mode="json"))
+    else:
         rows = [
             {**state.model_dump(exclude={"transfer"}), "hole → electron": state.character}
             for state in result.states
@@ -216,6 +217,7 @@ def exchange(
     """Compute exchange energies for every distinct site and leaving ligand."""
     from mscflow.reactions.energies import collect
     from mscflow.reactions.exchange import exchange as exchange_reactions
+    from mscflow.reactions.exchange import require_exchange
     from mscflow.reactions.reaction import distinct_species
     from mscflow.tasks.relax import Relaxation
     from mscflow.tasks.relax import relax as relax_cluster
@@ -223,7 +225,9 @@ def exchange(
     from mscflow.tasks.vibrate import vibrate as vibrate_cluster
 
     theory = read_level(level, trust)
-    reactant = relax_cluster(read_cluster(file, charge, multiplicity), theory, fmax)
+    start = read_cluster(file, charge, multiplicity)
+    require_exchange(start, ion, sites)  # type: ignore[arg-type]
+    reactant = relax_cluster(start, theory, fmax)
     reactions = [
         reaction
         for name in ion
@@ -256,11 +260,14 @@ def exchange(
         show_table(f"Exchange energies at {result.energy_level}", rows)
 
 
-def _report(result: Any, output: Path | None, as_json: bool) -> None:
+def _report(result: Any, numbers: str, output: Path | None, as_json: bool) -> None:
+    """Print a result, as JSON or as a line of numbers, and then write its structure."""
     from mscflow.files import write
 
     warn(result.warnings)
-    if output is not None:
-        write(result.cluster, output)
     if as_json:
         show_json(result.model_dump(mode="json"))
+    else:
+        typer.echo(numbers)
+    if output is not None:
+        write(result.cluster, output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -153,7 +155,7 @@ def report(
     """Write the report of a run, finished or not."""
     from mscflow.report import write_images, write_report
 
-    results = _results(directory)
+    results = results_of(directory)
     path = write_report(results, output or directory / REPORT_FILE)
     typer.echo(path)
     if images is not None:
@@ -170,7 +172,7 @@ def compare(
 
     if len(directories) < MIN_COMPARED:
         raise InputError("one run has nothing to be compared with: give two or more directories")
-    typer.echo(write_comparison([_results(directory) for directory in directories], output))
+    typer.echo(write_comparison([results_of(directory) for directory in directories], output))
 
 
 def _where(executor: str, site: Path | None) -> str | Site | Remote:
@@ -216,10 +218,10 @@ def _conclude(directory: Path, as_json: bool) -> None:
 def _write_report(directory: Path) -> Path:
     from mscflow.report import write_report
 
-    return write_report(_results(directory), directory / REPORT_FILE)
+    return write_report(results_of(directory), directory / REPORT_FILE)
 
 
-def _results(directory: Path) -> CampaignResults:
+def results_of(directory: Path) -> CampaignResults:
     """Return what is known of a run."""
     from mscflow.campaign import parse_campaign
     from mscflow.executors import STORE_FILE, Journal, require_run
@@ -230,16 +232,24 @@ def _results(directory: Path) -> CampaignResults:
     meta, rows = journal.meta(), journal.rows()
     documents = journal.outputs(list(dict.fromkeys(row.uuid for row in rows)))
     journal.close()
+    own = json.loads(meta.get("uuids", "[]"))
     text = meta.get("campaign", "")
-    excite = parse_campaign(text).excite if text else None
-    return CampaignResults.from_documents(
+    excite, problem = None, ""
+    try:
+        excite = parse_campaign(text).excite if text else None
+    except InputError as err:  # a text of the user's own, or a campaign of another version
+        if re.search(r"^structure\s*:", text, re.MULTILINE):
+            problem = f"the campaign's settings of the report are not taken: {err}"
+    results = CampaignResults.from_documents(
         name=meta.get("name", directory.name),
         campaign=text,
         created=float(meta.get("created", 0.0)),
         documents=documents,
-        jobs=[_job_fields(row) for row in rows],
+        jobs=[{**_job_fields(row), "is_own": row.uuid in own} for row in rows],
         **({"fwhm": excite.fwhm} if excite else {}),
     )
+    results.problems += [problem] if problem else []
+    return results
 
 
 def _job_fields(row: JobRow) -> dict[str, Any]:
@@ -252,4 +262,5 @@ def _job_fields(row: JobRow) -> dict[str, Any]:
         "started": row.started,
         "ended": row.ended,
         "host": row.host,
+        "uuid": row.uuid,
     }

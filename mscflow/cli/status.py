@@ -83,15 +83,19 @@ def line(row: JobRow) -> dict[str, Any]:
 
 def tree(rows: Sequence[JobRow]) -> list[dict[str, Any]]:
     """Return the lines of a table, jobs indented by how many others they wait for in a row."""
-    parents = {row.uuid: {parent for parent in row.parents if parent != row.uuid} for row in rows}
-    depth: dict[str, int] = {}
-    for uuid in TopologicalSorter(parents).static_order():
-        depth[uuid] = max(
-            (depth[parent] + 1 for parent in parents.get(uuid, ()) if parent in parents), default=0
-        )
+    keys: dict[str, list[tuple[str, int]]] = {}  # a job that was replaced has one for each index
+    for row in rows:
+        keys.setdefault(row.uuid, []).append(row.key)
+    parents = {
+        row.key: {key for uuid in row.parents if uuid != row.uuid for key in keys.get(uuid, ())}
+        for row in rows
+    }
+    depth: dict[tuple[str, int], int] = {}
+    for key in TopologicalSorter(parents).static_order():
+        depth[key] = max((depth[parent] + 1 for parent in parents[key]), default=0)
     lines = [line(row) for row in rows]
     for row, found in zip(rows, lines, strict=True):
-        found["job"] = "  " * depth[row.uuid] + ("└ " if depth[row.uuid] else "") + row.name
+        found["job"] = "  " * depth[row.key] + ("└ " if depth[row.key] else "") + row.name
     return lines
 
 

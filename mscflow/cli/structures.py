@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mscflow.cli.arguments import Charge, File, Json, Multiplicity, read_cluster
+from mscflow.cli.arguments import Charge, File, Json, Multiplicity, read_cluster, writable
 from mscflow.cli.output import show_json, show_table, warn
 from mscflow.errors import InputError
 
@@ -34,7 +34,9 @@ def build(
         list[str] | None,
         typer.Option(help="Ligands per binding mode, e.g. chelating=12, bridging=27; repeatable."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("cluster.xyz"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", callback=writable)] = Path(
+        "cluster.xyz"
+    ),
     as_json: Json = False,
 ) -> None:
     """Build a cluster with its ligand shell and write it to a file."""

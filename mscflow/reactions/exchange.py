@@ -99,6 +99,33 @@ def exchanges(
                 yield _reaction(graph, ion, chosen, leaving)
 
 
+def require_exchange(cluster: Cluster, ions: Sequence[str | Ion], sites: Sites = "surface") -> None:
+    """Check that there is something to exchange, without writing any reaction.
+
+    Parameters
+    ----------
+    cluster, sites
+        See `exchanges`.
+    ions
+        The incoming cations.
+
+    Raises
+    ------
+    InputError
+        If a site is not a metal, no site is of another element than the ions, or the charge of an ion is too
+        high.
+    """
+    something = False
+    for ion in (parse_ion(ion) if isinstance(ion, str) else ion for ion in ions):
+        graph, candidates = _candidates(cluster, ion, sites, 1)
+        for site in candidates:
+            _leaving(graph, site, ion)
+            something = True
+    if not something:
+        names = ", ".join(map(str, ions))
+        raise InputError(f"nothing to exchange for {names}: no cation of {sites} is of another element")
+
+
 def n_exchanges(
     cluster: Cluster, ion: str | Ion, n: int, sites: Sites = "surface", symmetry: Symmetry = "cluster"
 ) -> int:

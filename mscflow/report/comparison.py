@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mscflow.reactions.energies import ReactionEnergy
 from mscflow.report.page import embed, fill, summary
 from mscflow.report.plots import ION_COLOURS, Figure, figure_of
-from mscflow.report.results import CampaignResults
+from mscflow.report.results import CampaignResults, comparable
 from mscflow.report.tables import Table
 from mscflow.whole_file import write_whole
 
@@ -50,7 +51,11 @@ def write_comparison(campaigns: Sequence[CampaignResults], path: Path) -> Path:
 
 def numbers_table(named: Named) -> Table:
     """Return the key numbers of each campaign, one row for each number, with its level."""
-    found = {name: {what: f"{value} ({level})" for what, value, level in summary(r)} for name, r in named}
+    found: dict[str, dict[str, str]] = {name: {} for name, _ in named}
+    for name, results in named:
+        for what, value, level in summary(results):
+            before = f"{found[name][what]}; " if what in found[name] else ""
+            found[name][what] = f"{before}{value} ({level})"
     names = dict.fromkeys(what for numbers in found.values() for what in numbers)
     rows = [
         ("Cluster", *(_formula(results) for _, results in named)),
@@ -71,15 +76,18 @@ def separations_table(named: Named) -> Table:
 
 
 def exchange_table(named: Named) -> Table:
-    """Return the lowest and the mean exchange energy of each ion."""
+    """Return the lowest and the mean exchange energy of each ion, number of ions and level."""
     rows = []
     for name, results in named:
-        for ion, energies in _exchanges(results).items():
-            level = results.exchange.energy_level if results.exchange else ""
+        for (ion, n, level), members in comparable(results.exchange).items():
+            energies = [row.energy for row in members]
             numbers = (f"{min(energies):+.3f}", f"{np.mean(energies):+.3f}", str(len(energies)))
-            rows.append((name, ion, *numbers, level))
-    columns = ("campaign", "ion", "lowest ΔE / eV", "mean ΔE / eV", "reactions", "level")
-    return Table("exchange", "Exchange energies", columns, rows)
+            rows.append((name, f"{ion}{_mark(members)}", str(n), *numbers, level))
+    columns = ("campaign", "ion", "number", "lowest ΔE / eV", "mean ΔE / eV", "reactions", "level")
+    caption = "Exchange energies of reactions without changed species"
+    if any(row[1].endswith("*") for row in rows):
+        caption += "; * a species of each lost a core bond or a ligand: the energy is of another reaction"
+    return Table("exchange", caption, columns, rows)
 
 
 def excitations_table(named: Named) -> Table:
@@ -114,20 +122,29 @@ def separations_plot(named: Named) -> Figure:
 
 
 def exchange_plot(named: Named) -> Figure:
-    """Return the exchange energies of each ion, a colour for each campaign."""
-    data = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": name,
-            "x": [energy for energies in found.values() for energy in energies],
-            "y": [ion for ion, energies in found.items() for _ in energies],
-            "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)], "size": 9, "opacity": 0.7},
-        }
-        for n, (name, results) in enumerate(named)
-        if (found := _exchanges(results))
-    ]
-    return figure_of(data, "ΔE / eV", "")
+    """Return the exchange energies of each ion, number of ions and level, a colour for each campaign."""
+    data = []
+    for n, (name, results) in enumerate(named):
+        found = comparable(results.exchange).items()
+        points = [
+            (row.energy, f"{f'{many} ' if many > 1 else ''}{ion}{_mark(rows)}<br>{level}")
+            for (ion, many, level), rows in found
+            for row in rows
+        ]
+        if points:
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": name,
+                    "x": [energy for energy, _ in points],
+                    "y": [place for _, place in points],
+                    "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)], "size": 9, "opacity": 0.7},
+                }
+            )
+    figure = figure_of(data, "ΔE / eV", "")
+    figure["layout"]["yaxis"].update(automargin=True)
+    return figure
 
 
 def spectra_plot(named: Named) -> Figure:
@@ -176,6 +193,5 @@ def _surface(results: CampaignResults) -> dict[str, list[float]]:
     return {kind: distances for kind, distances in found.items() if distances}
 
 
-def _exchanges(results: CampaignResults) -> dict[str, list[float]]:
-    rows = results.exchange.reactions if results.exchange else []
-    return {ion: [r.energy for r in rows if r.ion == ion] for ion in dict.fromkeys(r.ion for r in rows)}
+def _mark(rows: Sequence[ReactionEnergy]) -> str:
+    return " *" if any(row.changed for row in rows) else ""

@@ -19,16 +19,18 @@ def references() -> dict[str, str]:
 def _texts(results: CampaignResults) -> list[str]:
     documents = (results.relaxation, results.vibrations, results.refinement, results.excitations)
     texts = [document.level_text for document in documents if document is not None]
-    return texts + [e.energy_level for e in (results.exchange, results.reactions) if e is not None]
+    energies = (e.energy_level for e in (results.exchange, results.reactions) if e is not None)
+    return texts + [text for levels in energies for text in levels.split(", ")]
 
 
 def bibtex(results: CampaignResults) -> str:
     """Return BibTeX entries of the methods and programs the results rest on."""
-    text = " ".join(_texts(results))
+    networks = [text for text in _texts(results) if text.startswith("mace:")]
+    text = " ".join(text for text in _texts(results) if text not in networks)
     parts = (results.relaxation, results.exchange, results.reactions)
     described = " ".join(part.level_description for part in parts if part is not None)
     wanted = {
-        "mace": "mace:" in text,
+        "mace": bool(networks),
         "gfn2": "gfn2" in (text + described).lower(),
         "gfn1": "gfn1" in (text + described).lower(),
         "pyscf": "/" in text,
@@ -68,9 +70,14 @@ def methods_paragraph(results: CampaignResults) -> str:
         )
     if results.relaxation is not None:
         r = results.relaxation
+        end = (
+            f"until the largest force on an atom was below {r.fmax} eV/Å"
+            if r.converged
+            else f"without convergence: the largest force on an atom is {r.max_force:.3f} eV/Å, not {r.fmax}"
+        )
         sentences.append(
-            f"It was relaxed with {r.level_description} by {r.optimizer} until the largest force on an atom "
-            f"was below {r.fmax} eV/Å ({r.n_force_calls} force evaluations)."
+            f"It was relaxed with {r.level_description} by {r.optimizer} {end} "
+            f"({r.n_force_calls} force evaluations)."
         )
     if results.vibrations is not None:
         v = results.vibrations
@@ -103,7 +110,8 @@ def methods_paragraph(results: CampaignResults) -> str:
             f"Vertical singlet excitations: {x.method}, {x.level_text}. The spectrum is a sum of Gaussians "
             f"in energy with a full width at half maximum of {results.fwhm} eV."
         )
-    versions = results.relaxation or results.structure
-    packages = ", ".join(f"{p} {v}" for p, v in versions.versions.items()) if versions else ""
-    sentences.append(f"The calculations were organised with mscflow and jobflow ({packages}).")
+    documents = (results.relaxation, results.structure, results.exchange, results.reactions)
+    versions = next((document.versions for document in documents if document is not None), {})
+    packages = f" ({', '.join(f'{p} {v}' for p, v in versions.items())})" if versions else ""
+    sentences.append(f"The calculations were organised with mscflow and jobflow{packages}.")
     return " ".join(sentences)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mscflow.cluster import Cluster
+from mscflow.reactions.energies import ReactionEnergies
 from mscflow.report.page import element_styles, fill_part, summary
-from mscflow.report.results import PARTS, CampaignResults
+from mscflow.report.results import CampaignResults, part_of, part_of_energies
 from mscflow.report.tables import all_tables
 from mscflow.tasks.document import Document
 from mscflow.topology import topology
@@ -70,11 +71,14 @@ def show_cluster(cluster: Cluster, include: Any = None, exclude: Any = None) -> 
     return {**bundle, "text/plain": repr(cluster)}
 
 
-def document_html(document: Document) -> str:
-    """Return the key numbers, warnings and tables of a result document."""
-    part = next(
-        name for name in PARTS if CampaignResults.model_fields[name].annotation == type(document) | None
-    )
+def document_html(document: Document) -> str | None:
+    """Return the key numbers, warnings and tables of a result document; None where reports know no such."""
+    if isinstance(document, ReactionEnergies):
+        part: str | None = part_of_energies(document)
+    else:
+        part = part_of(type(document))
+    if part is None:
+        return None
     return campaign_html(CampaignResults(name="", machine="", **{part: document}))
 
 

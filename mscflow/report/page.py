@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -16,9 +17,10 @@ from ase.data.colors import jmol_colors
 
 from mscflow.analysis.spectra import compare
 from mscflow.cluster import Cluster
+from mscflow.reactions.energies import ReactionEnergy
 from mscflow.report import plots
 from mscflow.report.methods import bibtex, methods_paragraph
-from mscflow.report.results import CampaignResults
+from mscflow.report.results import CampaignResults, comparable
 from mscflow.report.tables import all_tables
 from mscflow.topology import Role, topology
 from mscflow.whole_file import write_whole
@@ -103,9 +105,17 @@ def fill_part(template: str, **content: Any) -> str:
 
 
 def embed(content: Any) -> str:
-    """Return JSON that is safe inside a script element."""
-    text = json.dumps(content)
+    """Return JSON that is safe inside a script element; numbers that are not finite become null."""
+    text = json.dumps(_finite(content), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
@@ -126,12 +136,12 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
         f = results.refinement
         rows.append(("DFT energy", f"{f.energy:.3f} eV", f.level_text))
         rows.append(("Orbital gap", f"{f.gap:.2f} eV", f.level_text))
-    if results.exchange is not None:
-        for ion in dict.fromkeys(row.ion for row in results.exchange.reactions):
-            best = next(row for row in results.exchange.reactions if row.ion == ion)
-            name = f"Lowest exchange energy, {ion}"
-            value = f"{best.energy:+.2f} eV ({best.marked_label})"
-            rows.append((name, value, best.level or results.exchange.energy_level))
+    found = comparable(results.exchange)
+    for (ion, n, level), members in found.items():
+        if n == min(number for other, number, _ in found if other == ion):
+            best = min(members, key=lambda row: row.energy)
+            name = f"Lowest exchange energy, {f'{n} ' if n > 1 else ''}{ion}"
+            rows.append((name, f"{best.energy:+.2f} eV ({best.marked_label})", level))
     if results.excitations is not None and results.excitations.states:
         first, known = results.excitations.states[0], results.excitations.calibration
         error = f" ± {known.error:.2f}" if known else ""
@@ -175,14 +185,20 @@ def _structures(results: CampaignResults) -> list[tuple[str, Cluster]]:
 
 
 def _sites(results: CampaignResults) -> dict[int, str]:
-    """Return the sites of single exchanges with the lowest energy of each ion there."""
-    found: dict[int, dict[str, float]] = {}
+    """Return the sites of single exchanges with the lowest energy of each ion there.
+
+    It is marked with a star where a species of every exchange changed.
+    """
+    found: dict[int, dict[str, ReactionEnergy]] = {}
     for row in results.exchange.reactions if results.exchange is not None else []:
         if row.site is not None:
             ions = found.setdefault(row.site, {})
-            ions[row.ion] = min(row.energy, ions.get(row.ion, row.energy))
+            known = ions.get(row.group, row)
+            ions[row.group] = min(known, row, key=lambda other: (bool(other.changed), other.energy))
     return {
-        site: ", ".join(f"{ion} {energy:+.2f} eV" for ion, energy in ions.items())
+        site: ", ".join(
+            f"{ion} {row.energy:+.2f} eV{' *' if row.changed else ''}" for ion, row in ions.items()
+        )
         for site, ions in sorted(found.items())
     }
 

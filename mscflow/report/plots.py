@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ Figure = dict[str, Any]
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8571b", "#2f7d4f", "#6b7480"
 DOS_FWHM = 0.2
 """Width of an orbital in the density of states / eV."""
+
+BINS_PER_ANGSTROM = 20
+"""Bins of the histogram of separations."""
 
 ION_COLOURS = (BLUE, ORANGE, GREEN, "#7a4fa3", "#a8324a", "#3fa7b5", "#8a6d1f", "#d36ba0", "#1c2733")
 
@@ -82,6 +86,8 @@ def separations_plot(results: CampaignResults) -> Figure | None:
     """Return the histogram of cation separations by what bridges them."""
     if results.analysis is None or not results.analysis.separations:
         return None
+    every = [pair.distance for pair in results.analysis.separations]
+    first, last = (math.floor(distance * BINS_PER_ANGSTROM) for distance in (min(every), max(every)))
     groups: dict[str, list[float]] = {}
     for pair in results.analysis.separations:
         parts = [f"{len(pair.shared_anions)} anion(s)", f"{len(pair.bridging_ligands)} ligand(s)"]
@@ -91,7 +97,11 @@ def separations_plot(results: CampaignResults) -> Figure | None:
             "type": "histogram",
             "name": name,
             "x": distances,
-            "xbins": {"start": 3.0, "end": 6.0, "size": 0.05},
+            "xbins": {
+                "start": first / BINS_PER_ANGSTROM,
+                "end": (last + 1) / BINS_PER_ANGSTROM,
+                "size": 1 / BINS_PER_ANGSTROM,
+            },
             "marker": {"color": colour},
         }
         for (name, distances), colour in zip(sorted(groups.items()), ION_COLOURS * len(groups), strict=False)
@@ -200,7 +210,7 @@ def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
         return None
     lines = [
         (ion, composition)
-        for ion in dict.fromkeys(row.ion for row in energies.reactions)
+        for ion in dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind)
         for composition in compositions(energies, ion)[1:]
     ]
     crossings = [composition.energy / composition.n for _, composition in lines]
@@ -261,8 +271,8 @@ def spectrum_plot(results: CampaignResults) -> Figure | None:
         "showgrid": False,
     }
     curves: list[dict] = [curve, sticks]
-    if excitations.measured is not None:
-        measured = excitations.measured
+    measured = excitations.measured
+    if measured is not None and max(measured.absorbance) > 0:
         scale = max(spectrum.epsilon) / max(measured.absorbance)
         curves.append(
             {

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mscflow.reactions.energies import ReactionEnergies
+from mscflow.reactions.energies import ReactionEnergies, ReactionEnergy
 from mscflow.tasks.analyse import Analysis
 from mscflow.tasks.document import Document, without_marks
 from mscflow.tasks.excite import Excitations
@@ -52,6 +52,9 @@ PARTS = {
 }
 """Part of the report and first word of the job that makes it."""
 
+REACTION_PARTS = ("exchange", "reactions")
+"""Parts that are reaction energies."""
+
 
 def _machine() -> str:
     memory = math.ceil(psutil.virtual_memory().total / 1024**3)
@@ -69,6 +72,10 @@ class JobLine(BaseModel):
         Wall time / s; times / s since the epoch.
     n_attempts
         How often it was started.
+    uuid
+        Identity in jobflow's sense; without it jobs and documents are told apart by name.
+    is_own
+        Whether the flow began with it, or a job that it replaced; others came into being on the way.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -81,6 +88,23 @@ class JobLine(BaseModel):
     started: float | None = None
     ended: float | None = None
     host: str = ""
+    uuid: str = ""
+    is_own: bool = True
+
+    @property
+    def word(self) -> str:
+        """First word of the name."""
+        return self.name.partition(" ")[0]
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in one line; its state where there is no reason."""
+        return self.error.strip().splitlines()[-1] if self.error.strip() else self.state
+
+    def made(self, document: Mapping[str, Any]) -> bool:
+        """Return whether a document of the store is this job's."""
+        key, known = ("uuid", self.uuid) if self.uuid else ("name", self.name)
+        return document.get(key) == known
 
 
 class CampaignResults(BaseModel):
@@ -145,53 +169,65 @@ class CampaignResults(BaseModel):
         Returns
         -------
         CampaignResults
-            The first valid document of each kind whose job belongs to the campaign itself; those of
-            single species of a reaction are left to the summary of the reactions.
+            The first valid document of each kind whose job belongs to the flow itself; those of single
+            species of a reaction are left to the reaction energies. Of these, whatever the name of their
+            job, the last that hold exchanges and the last of other reactions.
         """
+        lines = [JobLine(**job) for job in jobs]
         parts: dict[str, Document] = {}
         screenings: list[Document] = []
         problems: list[str] = []
-        fields = {name: field.annotation for name, field in cls.model_fields.items()}
         for document in documents:
             output = document.get("output")
             kind = output.get("@class") if isinstance(output, Mapping) else None
             if kind not in KNOWN:
                 continue
-            model = KNOWN[kind]
-            own = (name for name, annotation in fields.items() if annotation == model | None)
-            part = next((name for name in own if document.get("name") in _makers(name, jobs)), None)
-            is_screening = model is ReactionEnergies and str(document.get("name")).endswith(SCREENING)
-            if not is_screening and (part is None or part in parts):
-                continue
+            model, name = KNOWN[kind], str(document.get("name"))
+            part = part_of(model)
+            if part is not None:
+                job = _own_job(part, lines)
+                if part in parts or job is None or not job.made(document):
+                    continue
             try:
                 valid = model.model_validate(without_marks(output))
-                if is_screening:
-                    screenings.append(valid)
-                elif part is not None:
-                    parts[part] = valid
             except ValidationError as err:
                 first = err.errors(include_url=False)[0]
                 where = ".".join(str(piece) for piece in first["loc"])
-                problems.append(
-                    f"document of job {document.get('name')!r} cannot be read: {where}: {first['msg']}"
-                )
-        lines = [JobLine(**job) for job in jobs]
+                problems.append(f"document of job {name!r} cannot be read: {where}: {first['msg']}")
+                continue
+            if part is not None:
+                parts[part] = valid
+            elif name.endswith(SCREENING):
+                screenings.append(valid)
+            elif isinstance(valid, ReactionEnergies) and name != f"at {valid.geometry_level} energies":
+                part = part_of_energies(valid, name)
+                if part in parts:
+                    problems.append(f"{part}: only the energies of the last job, {name!r}, are shown")
+                parts[part] = valid
         return cls(jobs=lines, problems=problems, screenings=screenings, **parts, **facts)
 
     def job(self, part: str) -> JobLine | None:
         """Return the first job that makes a part, None where the campaign does not ask for it."""
-        return next((job for job in self.jobs if job.name.split()[:1] == [PARTS[part]]), None)
+        return _own_job(part, self.jobs)
 
     def missing(self) -> list[str]:
         """Return one line for each part that was asked for and is not there, with the reason."""
-        lines = []
-        for part in PARTS:
-            job = self.job(part)
-            if job is None or getattr(self, part) is not None:
-                continue
-            reason = job.error.strip().splitlines()[-1] if job.error.strip() else job.state
-            lines.append(f"{part}: {reason}")
-        return lines
+        return [
+            f"{part}: {self._reason(part, job)}"
+            for part in PARTS
+            if (job := self.job(part)) is not None and getattr(self, part) is None
+        ]
+
+    def _reason(self, part: str, job: JobLine) -> str:
+        """Return why a part is not there: what became of its job, or of those that job was replaced by."""
+        if job.state != "done":
+            return job.reason
+        later = [other for other in self.jobs if part in REACTION_PARTS and other.word == job.word]
+        for state in ("failed", "skipped", "stopped", "running", "waiting"):
+            for other in later:
+                if other.state == state:
+                    return f"job {other.name!r}: {other.reason}"
+        return "no document that can be read"
 
     def warnings(self) -> list[str]:
         """Return all warnings of the parts, what is missing, and what could not be read."""
@@ -209,9 +245,42 @@ class CampaignResults(BaseModel):
         return list(dict.fromkeys(found))
 
 
-def _makers(part: str, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the name of the campaign's own job for a part; later ones are species of a reaction."""
-    names = [str(job["name"]) for job in jobs]
-    if part in ("exchange", "reactions"):
-        return [name for name in names if name.split()[:1] == [part] and name.endswith(" energies")]
-    return [name for name in names if name.split()[:1] == [PARTS[part]]][:1]
+def part_of(model: type[Document]) -> str | None:
+    """Return the part that a kind of document makes; None where its content decides, or for none."""
+    fields = CampaignResults.model_fields
+    return next(
+        (part for part in PARTS if part not in REACTION_PARTS and fields[part].annotation == model | None),
+        None,
+    )
+
+
+def part_of_energies(energies: ReactionEnergies, job: str = "") -> str:
+    """Return the part of reaction energies: exchange, or other reactions.
+
+    Parameters
+    ----------
+    energies
+        Reaction energies.
+    job
+        Name of their job, which decides where there is no reaction.
+    """
+    is_exchange = any(row.ion and not row.kind for row in energies.reactions)
+    by_name = not energies.reactions and job.startswith("exchange")
+    return "exchange" if is_exchange or by_name else "reactions"
+
+
+def comparable(energies: ReactionEnergies | None) -> dict[tuple[str, int, str], list[ReactionEnergy]]:
+    """Return the reactions whose energies may be compared, by `group`, number of ions and level.
+
+    Those with changed species are left out, unless there are no others.
+    """
+    found: dict[tuple[str, int, str], list[ReactionEnergy]] = {}
+    for row in energies.reactions if energies is not None else []:
+        level = row.level or (energies.energy_level if energies is not None else "")
+        found.setdefault((row.group, row.n, level), []).append(row)
+    return {key: [row for row in rows if not row.changed] or rows for key, rows in sorted(found.items())}
+
+
+def _own_job(part: str, jobs: Sequence[JobLine]) -> JobLine | None:
+    """Return the flow's own job for a part; those of species came into being on the way."""
+    return next((job for job in jobs if job.is_own and job.word == PARTS[part]), None)

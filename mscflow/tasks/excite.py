@@ -156,7 +156,8 @@ def excite(
     ------
     InputError
         If the level has no molecular basis, the cluster is no singlet, `nstates` is not positive, the
-        method is unknown or has no radius for an element, or its integrals do not fit into memory.
+        method is unknown or has no radius for an element, its integrals do not fit into memory, or the
+        directory for cube files cannot be made.
     CalculationError
         If the SCF does not converge, or the full response of the ground state has an instability.
     OutOfTimeError
@@ -183,6 +184,8 @@ def excite(
     if is_minimal:
         require_radii(cluster.symbols)
     warnings = level.require(cluster)
+    if cubes is not None:
+        _make_directory(Path(cubes))
     started = time.perf_counter()
     grid = min(level.grid, RESPONSE_GRID)
     path = None if state_file is None else Path(state_file)
@@ -240,6 +243,14 @@ def excite(
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
+
+
+def _make_directory(path: Path) -> None:
+    """Make the directory for cube files, before hours are spent on what goes there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise InputError(f"{path}: the directory for cube files cannot be made: {err.strerror}") from err
 
 
 def excitation_input(cluster: Cluster, level: Level, nstates: int, method: Method) -> str:

@@ -44,6 +44,13 @@ def test_bad_input(energies, strengths, width):
         absorption_spectrum(energies, strengths, fwhm_ev=width)
 
 
+def test_a_spectrum_without_absorbance_is_refused(tmp_path):
+    file = tmp_path / "dark.csv"
+    file.write_text("".join(f"{400 + i}, {-0.01 * i}\n" for i in range(20)))
+    with pytest.raises(InputError, match=r"dark.csv: a spectrum needs a positive absorbance"):
+        read_spectrum(file)
+
+
 def test_a_measured_spectrum_is_read_and_compared(tmp_path):
     wavelengths = np.arange(300.0, 500.0, 1.0)
     file = tmp_path / "measured.csv"

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mscflow import run
 from mscflow.builder import build
 from mscflow.errors import InputError
 from mscflow.files import write
+from mscflow.jobs import StructureMaker
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -78,6 +80,8 @@ def bad_input(tmp_path):
     (tmp_path / "fmax.yaml").write_text("name: x\nstructure: {build: In4P}\nrelax: {fmax: -1}\n")
     (tmp_path / "locked").write_text("a file where a directory is wanted")
     (tmp_path / "ok.yaml").write_text("name: x\nstructure: {build: ZnL2}\n")
+    (tmp_path / "d.xyz").mkdir()
+    run(StructureMaker().make(build("ZnL2")), dir=tmp_path / "run")
     return {
         "relax none.xyz": "none.xyz: no such file",
         "relax odd.xyz": "odd.xyz: charge 0 leaves 1 electrons, an odd number: multiplicity must be 2, 4",
@@ -95,7 +99,11 @@ def bad_input(tmp_path):
         "build In26P13 --mode chelating": "a binding mode and a number are needed",
         "build CuL --shells 2": "only 1 different arrangement",
         "build In4P -o no/such/dir.xyz": "cannot be written",
-        "exchange he.xyz --ion Zn9+ --level gfn2-xtb": "unknown ion 'Zn9+'",
+        "relax none.xyz -o nodir/r.xyz": "nodir/r.xyz: cannot be written: there is no directory nodir",
+        "relax none.xyz -o r.cif": "r.cif: cannot write '.cif'",
+        "refine none.xyz -o d.xyz": "d.xyz: cannot be written: this is a directory",
+        "exchange he.xyz --ion Zn9+": "unknown ion 'Zn9+'",
+        "exchange he.xyz --ion Zn2+ --sites inside": "sites must be 'surface', 'core', 'all' or atom indices",
         "run none.yaml": "none.yaml: no such file",
         "run syntax.yaml": "syntax.yaml: line 2, column 1: YAML syntax",
         "run key.yaml": "key.yaml: unknown key 'relxa': did you mean 'relax'",
@@ -107,6 +115,9 @@ def bad_input(tmp_path):
         "resume nowhere": "no run here",
         "status nowhere": "no run here",
         "report nowhere": "no run here",
+        "report run -o nodir/r.html": "nodir/r.html: cannot be written: there is no directory nodir",
+        "report run -o d.xyz": "d.xyz: cannot be written: this is a directory",
+        "compare run run -o nodir/c.html": "nodir/c.html: cannot be written",
         "train none.yaml": "none.yaml: no such file",
     }
 
@@ -119,6 +130,8 @@ def test_bad_input_gives_one_line_and_exit_code_2(tmp_path):
         assert len(lines) == 1, (command, result.stderr)
         assert message in lines[0], (command, lines)
         assert "Traceback" not in result.stderr
+        assert result.stdout == "", command
+    assert not list(tmp_path.glob("**/*.partial"))
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -137,6 +150,26 @@ def test_build_analyze_and_relax_speak_json(tmp_path):
     assert document["converged"]
     assert document["level_text"] == "gfn2-xtb"
     assert (tmp_path / "out.json").exists()
+
+
+def test_a_refinement_and_excitations_go_on_from_their_state_files(structure, tmp_path):
+    level = ("--level", "pbe/def2-svp[grid=0]", "--json")
+    steps = ("--steps", 1, "--state-file", tmp_path / "refine.npz")
+    loose, tight = (
+        json.loads(mscflow("refine", structure, *level, *steps, "--fmax", fmax).stdout) for fmax in (30, 0.01)
+    )
+    assert (loose["converged"], tight["converged"]) == (True, False)
+    assert tight["scf"][0] == loose["scf"][0]  # with the time it took: it was not computed again
+    states = ("--nstates", 1, "--state-file", tmp_path / "excite.npz")
+    first, second = (json.loads(mscflow("excite", structure, *level, *states).stdout) for _ in range(2))
+    assert second["scf"] == first["scf"]
+
+
+def test_the_directory_for_cubes_is_made_before_anything_is_computed(structure, tmp_path):
+    (tmp_path / "file").write_text("where a directory is wanted")
+    result = mscflow("excite", structure, "--cubes", tmp_path / "file" / "cubes")
+    assert result.returncode == 2
+    assert "file/cubes: the directory for cube files cannot be made" in result.stderr
 
 
 def test_vibrate_prints_modes_and_whether_it_is_a_minimum(structure, tmp_path):

@@ -34,6 +34,21 @@ def test_jobs_stand_below_what_they_wait_for(directory):
     assert [line["job"] for line in tree(jobs_of(directory))] == ["first", "  └ second", "bad"]
 
 
+def test_a_job_that_was_replaced_stays_above_what_replaced_it(tmp_path):
+    first = flows.fan(2)
+    last = flows.add(first.output, 1)
+    first.name, last.name = "fan", "last"
+    mscflow.run(Flow([first, last]), dir=tmp_path / "run")
+    assert [line["job"] for line in tree(jobs_of(tmp_path / "run"))] == [
+        "fan",
+        "      └ last",
+        "add",
+        "add",
+        "  └ total",
+        "    └ store_inputs",
+    ]
+
+
 def test_status_says_where_jobs_ran_and_shows_the_end_of_failed_logs(directory):
     result = command(directory)
     assert result.returncode == 0

@@ -70,6 +70,24 @@ def test_the_relaxation_is_played(browser, report):
     page.close()
 
 
+def test_cells_without_a_value_come_last_and_numbers_that_are_none_break_nothing(
+    browser, documents, jobs, tmp_path
+):
+    for job, seconds in zip(jobs, (3.0, None, 20.0, 1.5, None, 1.0, 2.0, 0.1), strict=True):
+        job["wall_time_s"] = seconds
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    results.relaxation = results.relaxation.model_copy(update={"max_forces": [float("nan"), 1.0]})
+    page = opened(browser, write_report(results, tmp_path / "nan.html"), 1280)
+    cells = "[...document.querySelectorAll('#table-jobs tbody tr')].map(row => row.cells[2].textContent)"
+    head = page.locator("#table-jobs th button").nth(2)
+    numbers = ["0.1", "1.0", "1.5", "2.0", "3.0", "20.0"]
+    for ordered in (numbers, numbers[::-1]):
+        head.click()
+        assert page.evaluate(cells) == [*ordered, "–", "–"]
+    assert page.problems == []
+    page.close()
+
+
 def test_tables_sort_and_export(browser, report):
     page = opened(browser, report, 1280)
     require_sorting(page)

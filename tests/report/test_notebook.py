@@ -12,8 +12,9 @@ from IPython.core.formatters import DisplayFormatter
 from mscflow.builder import build
 from mscflow.notebook import register
 from mscflow.report import CampaignResults
-from mscflow.report.notebook import cluster_figure
+from mscflow.report.notebook import cluster_figure, document_html
 from mscflow.report.results import KNOWN
+from mscflow.tasks.document import Document
 from mscflow.topology import topology
 
 
@@ -53,10 +54,17 @@ def test_every_document_of_a_report_shows_itself(formatter):
         assert html.lookup_by_type(kind), kind
 
 
+def test_a_document_that_reports_do_not_know_shows_as_text():
+    assert document_html(Document(input_hash="0")) is None
+
+
 def test_documents_and_campaigns_are_tables(formatter, documents, jobs):
     results = CampaignResults.from_documents(documents, jobs, name="<i>demo</i>")
     html = formatter.format(results.exchange)[0]["text/html"]
     assert f"{results.exchange.reactions[0].energy:+.3f}" in html
+    rows = [row.model_copy(update={"kind": "binding"}) for row in results.exchange.reactions]
+    html = formatter.format(results.exchange.model_copy(update={"reactions": rows}))[0]["text/html"]
+    assert f"{rows[0].energy:+.3f}" in html
     html = formatter.format(results.refinement)[0]["text/html"]
     assert "DFT energy" in html
     html = formatter.format(results)[0]["text/html"]

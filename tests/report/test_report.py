@@ -5,16 +5,23 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mscflow import interconversion, run
 from mscflow.analysis.spectra import MeasuredSpectrum
 from mscflow.builder import precursor
+from mscflow.builder.fragments import fragment
+from mscflow.cli.campaigns import results_of
+from mscflow.jobs import ReactionsMaker, RelaxMaker, StructureMaker
 from mscflow.levels import PySCF
 from mscflow.report import CampaignResults, write_images, write_report
-from mscflow.report.page import all_plots, render
-from mscflow.report.plots import density_of_states_plot
+from mscflow.report.comparison import exchange_plot, exchange_table
+from mscflow.report.methods import bibtex, methods_paragraph, references
+from mscflow.report.page import all_plots, render, summary
+from mscflow.report.plots import density_of_states_plot, separations_plot
 from mscflow.report.tables.electronic import bond_orders_table, charges_table
 from mscflow.tasks.refine import refine
 
@@ -102,6 +109,126 @@ def test_species_of_reactions_do_not_stand_in_for_the_campaigns_own_parts(docume
         [species, *[d for d in documents if d["name"] != "relax x"]], jobs, name="d"
     )
     assert results.relaxation is None
+
+
+def test_a_species_is_no_part_of_the_campaign_whose_flow_did_not_begin_with_it(documents, jobs):
+    kept = [job for job in jobs if job["name"] != "refine x"]
+    kept.append({"name": "refine x", "state": "done", "is_own": False})
+    results = CampaignResults.from_documents(documents, kept, name="d")
+    assert results.refinement is None
+    assert results.missing() == []
+
+
+@pytest.mark.parametrize("name", ["growth energies", "doping energies", "reactions energies"])
+def test_reaction_energies_are_known_by_their_content(documents, jobs, name):
+    energies = copy.deepcopy(documents[3])
+    energies["name"] = name
+    other = copy.deepcopy(energies)
+    for row in other["output"]["reactions"]:
+        row.update(ion="", label="growth", leaving=[])
+    level = other["output"]["geometry_level"]
+    found = [
+        *(d for d in documents if d["output"]["@class"] != "ReactionEnergies"),
+        energies,
+        other,
+        {
+            **other,
+            "name": f"at {level} energies",
+            "output": {**other["output"], "failed": ["an intermediate"]},
+        },
+    ]
+    results = CampaignResults.from_documents(found, jobs, name="demo")
+    assert [row.ion for row in results.exchange.reactions] == ["Ga3+"] * len(results.exchange.reactions)
+    assert results.reactions.reactions[0].label == "growth"
+    assert results.reactions.failed == []
+    assert "Reaction energies, electronic" in render(results)
+
+
+def test_a_run_of_given_reactions_reports_them(tmp_path):
+    small, large = fragment("Cd2Se", "chloride"), fragment("Cd4Se", "chloride")
+    step = interconversion(small, large, [precursor("Cd2+", "chloride")])
+    maker = ReactionsMaker(name="growth", relax_maker=RelaxMaker(level="gfn2-xtb", fmax=0.5))
+    run(maker.make([step]), dir=tmp_path / "growth")
+    results = results_of(tmp_path / "growth")
+    assert results.reactions.reactions[0].equation == step.equation
+    assert results.relaxation is None
+
+
+def with_rows(results, *changes):
+    """Results whose exchanges are copies of the first, each with changes."""
+    first = results.exchange.reactions[0]
+    rows = [first.model_copy(update=change) for change in changes]
+    energies = results.exchange.model_copy(update={"reactions": rows, "energy_level": "a, b"})
+    return results.model_copy(update={"exchange": energies})
+
+
+def test_only_energies_of_the_same_number_and_level_are_compared(documents, jobs):
+    results = with_rows(
+        CampaignResults.from_documents(documents, jobs, name="demo"),
+        {"energy": -1.0, "level": "a", "n": 2, "site": None},
+        {"energy": 0.1, "level": "a"},
+        {"energy": 0.3, "level": "a"},
+        {"energy": -2.0, "level": "a", "changed": ["demo"]},
+        {"energy": 0.7, "level": "b"},
+        {"energy": -3.0, "level": "b", "ion": "Al3+", "changed": ["demo"]},
+    )
+    assert [row[1:] for row in exchange_table([("demo", results)]).rows] == [
+        ("Al3+ *", "1", "-3.000", "-3.000", "1", "b"),
+        ("Ga3+", "1", "+0.100", "+0.200", "2", "a"),
+        ("Ga3+", "1", "+0.700", "+0.700", "1", "b"),
+        ("Ga3+", "2", "-1.000", "-1.000", "1", "a"),
+    ]
+    assert sorted(exchange_plot([("demo", results)])["data"][0]["x"]) == [-3.0, -1.0, 0.1, 0.3, 0.7]
+    lowest = [(value[:5], level) for what, value, level in summary(results) if what.endswith("energy, Ga3+")]
+    assert lowest == [("+0.10", "a"), ("+0.70", "b")]
+    text = re.search(r'id="structures">(.*?)</script>', render(results), re.DOTALL).group(1)
+    assert json.loads(text)[0]["sites"][0]["text"] == "Ga3+ +0.10 eV, Al3+ -3.00 eV *"
+
+
+def test_a_missing_exchange_names_the_job_that_failed(documents, jobs):
+    jobs[-1].update(state="failed", error="Traceback\nCalculationError: no species")
+    results = CampaignResults.from_documents(documents[:3], jobs, name="demo")
+    assert "exchange: job 'exchange x energies': CalculationError: no species" in results.missing()
+
+
+def test_sentences_for_a_paper_are_true(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    assert "without vibrations and solvent" in " ".join(render(results).split())
+    model = "mace:/home/me/pbe-d3bj/x.model"
+    loose = {"converged": False, "max_force": 0.7, "level_text": model}
+    level = "pbe0/def2-svp[solvent=toluene]"
+    changed = CampaignResults(
+        name="demo",
+        relaxation=results.relaxation.model_copy(update=loose),
+        exchange=results.exchange.model_copy(update={"energy_level": level}),
+    )
+    assert "without convergence: the largest force on an atom is 0.700 eV/Å" in methods_paragraph(changed)
+    assert "until the largest force" not in methods_paragraph(changed)
+    page = " ".join(render(changed).split())
+    assert "without vibrations, in a solvent where the level names one" in page
+    assert "vibrations and solvent" not in page
+    network = bibtex(CampaignResults(name="demo", relaxation=changed.relaxation))
+    assert references()["mace"] in network
+    assert not [key for key in ("pyscf", "pbe", "d3") if references()[key] in network]
+    assert references()["pyscf"] in bibtex(changed)
+
+
+def test_every_separation_lies_within_the_bins(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    pair = results.analysis.separations[0]
+    for distance in (2.61, 3.15, 7.0):
+        results.analysis.separations.append(replace(pair, distance=distance))
+    for trace in separations_plot(results)["data"]:
+        assert all(trace["xbins"]["start"] <= x < trace["xbins"]["end"] for x in trace["x"])
+
+
+def test_a_campaign_that_is_none_is_no_obstacle(tmp_path):
+    for text, n_problems in (("notes of mine", 0), ("name: x\nstructure: {made: In4P}\n", 1)):
+        run(StructureMaker().make(precursor("Zn2+")), dir=tmp_path / str(n_problems), campaign=text)
+        results = results_of(tmp_path / str(n_problems))
+        assert results.campaign == text
+        assert len(results.problems) == n_problems
+        assert all("structure.made" in problem for problem in results.problems)
 
 
 def test_charges_bond_orders_and_states_of_a_refinement():

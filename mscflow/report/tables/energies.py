@@ -89,7 +89,7 @@ def stability_table(results: CampaignResults) -> Table | None:
             "–" if np.isinf(part.low) else f"{part.low:+.3f}",
             "–" if np.isinf(part.high) else f"{part.high:+.3f}",
         )
-        for ion in dict.fromkeys(row.ion for row in energies.reactions)
+        for ion in dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind)
         for part in stable_ranges(compositions(energies, ion))
     ]
     columns = ("ion", "number", "best placement", "cost / eV", "stable from Δμ / eV", "to Δμ / eV")

@@ -137,17 +137,20 @@
     draw().then(() => { viewer.dataset.ready = "yes"; });
   }
 
-  // Tables: a click on a header sorts, numerically where all cells are numbers.
+  // Tables: a click on a header sorts, numerically where all cells are numbers; those without a value come last.
   const value = (cell) => cell.textContent.trim();
   const number = (text) => Number(text.replace(/^\+/, ""));
+  const missing = (text) => text === "–";
   for (const table of document.querySelectorAll("table")) {
     table.tHead.querySelectorAll("th").forEach((head, column) => {
       head.querySelector("button").addEventListener("click", () => {
         const up = head.getAttribute("aria-sort") !== "ascending";
         const rows = [...table.tBodies[0].rows];
-        const numeric = rows.every((row) => Number.isFinite(number(value(row.cells[column]))));
+        const given = rows.map((row) => value(row.cells[column])).filter((text) => !missing(text));
+        const numeric = given.every((text) => Number.isFinite(number(text)));
         rows.sort((a, b) => {
           const [x, y] = [value(a.cells[column]), value(b.cells[column])];
+          if (missing(x) || missing(y)) return missing(x) - missing(y);
           return (numeric ? number(x) - number(y) : x.localeCompare(y, "en", { numeric: true })) * (up ? 1 : -1);
         });
         table.tBodies[0].append(...rows);

@@ -1,0 +1,48 @@
+"""Whether a cluster has the sites, cations and ligands that a campaign names."""
+
+from __future__ import annotations
+
+from mscflow.campaign.sections import ExchangeSection, ReactionsSection
+from mscflow.cluster import Cluster
+from mscflow.errors import InputError
+from mscflow.reactions.exchange import chosen_sites, require_exchange
+from mscflow.topology import topology
+
+
+def require_ions(section: ExchangeSection, cluster: Cluster) -> None:
+    """Check the sites and ions of an exchange.
+
+    Raises
+    ------
+    InputError
+        If one does not fit the cluster.
+    """
+    try:
+        require_exchange(cluster, section.ions, section.sites)
+    except InputError as err:
+        raise InputError(f"exchange: {err}") from err
+
+
+def require_sites(section: ReactionsSection, cluster: Cluster) -> None:
+    """Check the sites and ligands of other reactions.
+
+    Raises
+    ------
+    InputError
+        If the cluster does not have one.
+    """
+    graph = topology(cluster)
+    displaced = section.displacement.sites if section.displacement else None
+    for key, sites in (("binding", section.binding), ("displacement.sites", displaced)):
+        try:
+            found = chosen_sites(graph, sites) if sites is not None else [0]
+        except InputError as err:
+            raise InputError(f"reactions.{key}: {err}") from err
+        if not found:
+            raise InputError(f"reactions.{key}: the cluster has no {sites} cations")
+    n = len(graph.ligands)
+    for number in section.strip if isinstance(section.strip, tuple) else ():
+        if not 0 <= number < n:
+            raise InputError(
+                f"reactions.strip: there is no ligand {number}: they have the numbers 0 to {n - 1}"
+            )
