@@ -33,8 +33,9 @@ def main() -> None:
             found = excite(relaxed.cluster, LEVEL, nstates=3, method="tda-ris", state_file=field)
             gap = excite(relaxed.cluster, LEVEL, nstates=1, method="gap", state_file=field).states[0]
         first = found.states[0]
+        kept = "no" if is_damaged(start, relaxed.cluster) else "yes"
         print(
-            f"| {start.name} | {len(start)} | {'no' if is_damaged(relaxed) else 'yes'} | {first.energy:.2f} "
+            f"| {start.name} | {len(start)} | {kept} | {first.energy:.2f} "
             f"| {first.wavelength:.0f} | {gap.energy:.2f} | {found.wall_time_s:.0f} |",
             flush=True,
         )
