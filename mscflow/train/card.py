@@ -103,7 +103,7 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "",
         "## Exchange energies of In4P(O2CH)9, every species relaxed at its own level to 0.05 eV/Å",
         "",
-        f"The arrangement of its ligands is {'held out' if found.exchanges_held_out else 'in training'}.",
+        f"The arrangement of its ligands is {'' if found.exchanges_held_out else 'not '}held out.",
         "",
         f"| reaction | model / eV | {recipe.teacher} / eV | difference / eV | intact |",
         "|---|---|---|---|---|",
