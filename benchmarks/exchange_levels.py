@@ -29,7 +29,7 @@ def main() -> None:
     found: dict[str, Relaxation] = {}
     for level in LEVELS:
         found = {key: relax(member, level, fmax=FMAX) for key, member in species.items()}
-        damaged = {key for key, result in found.items() if is_damaged(result)}
+        damaged = {key for key, result in found.items() if is_damaged(species[key], result.cluster)}
         columns[level] = {key: result.energy for key, result in found.items()}, damaged
         print(f"{level}: done", flush=True)
     energies = {key: refine(result.cluster, DFT).energy for key, result in found.items()}

@@ -34,8 +34,10 @@ def require_sites(section: ReactionsSection, cluster: Cluster) -> None:
     graph = topology(cluster)
     displaced = section.displacement.sites if section.displacement else None
     for key, sites in (("binding", section.binding), ("displacement.sites", displaced)):
+        if sites is None:
+            continue
         try:
-            found = chosen_sites(graph, sites) if sites is not None else [0]
+            found = chosen_sites(graph, sites)
         except InputError as err:
             raise InputError(f"reactions.{key}: {err}") from err
         if not found:

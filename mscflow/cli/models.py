@@ -141,7 +141,7 @@ def train(
     directory: Annotated[Path, typer.Option("--dir", help="Where labels, checkpoints and model go.")] = Path(
         "runs/train"
     ),
-    workers: Annotated[int, typer.Option(help="Processes for the labels.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for the labels.")] = 2,
 ) -> None:
     """Train a potential: label, fit, validate, write the card. Called again, it goes on where it stopped."""
     from mscflow.train.pipeline import load_recipe

@@ -59,10 +59,10 @@ class CorrectedXTB(Level):
         return MODELS_DIR / f"{self.correction}.npz"
 
     def require(self, cluster: Cluster) -> list[str]:
-        """Accept everything; warn of elements that the correction does not know."""
+        """Refuse what tight binding cannot represent; warn of elements that the correction does not know."""
+        warnings = BASE.require(cluster)
         known = PairPotential.load(self._file).elements
         unknown = sorted(s for s in cluster.composition if atomic_numbers[s] not in known)
-        warnings = BASE.require(cluster)
         if unknown:
             warnings.append(
                 f"{self.text} has no pair potentials for {', '.join(unknown)} of "

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
 from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels.base import Estimate, Level
@@ -47,7 +49,7 @@ class MACE(Level):
 
     kind: Literal["mace"] = "mace"
     model: str = "msc-small"
-    head: str | None = None
+    head: str | None = Field(default=None, min_length=1)
     trusted_sha256: str | None = None
     dtype: Precision = "float64"
 
@@ -85,13 +87,16 @@ class MACE(Level):
         """Refuse what the model cannot represent; warn where it ignores charge or spin.
 
         What is known of a model is checked before its file is needed. For a model that is not shipped, the
-        file itself is asked for its elements, heads and inputs, once its checksum is known.
+        file itself is asked for its elements, heads and inputs, once its checksum is known; a shipped one for
+        its heads, where one is named.
         """
         known = find_model(self.model)
         if known.elements is not None:
             self._require_elements(cluster, known.elements)
         path = require_known_file(self.model, self.trusted_sha256)
         if known.source == "shipped":
+            if self.head is not None:
+                self._require_head(facts(load_network(path, file_checksum(path), self.dtype)).heads)
             return self._ignored(cluster, bool(known.reads_charge), bool(known.reads_spin))
         found = facts(load_network(path, file_checksum(path), self.dtype))
         self._require_elements(cluster, found.elements)

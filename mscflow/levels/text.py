@@ -54,7 +54,11 @@ def parse_level(text: str | Level) -> Level:
     kind, _, model = word.partition(":")
     if kind.lower() == "mace" and model:
         name, at, head = model.rpartition("@")
-        return MACE(model=name, head=head) if at and name and not Path(model).is_file() else MACE(model=model)
+        if not at or not name or Path(model).is_file():
+            return MACE(model=model)
+        if not head:
+            raise InputError(f"level {text!r}: name a head of the model after '@', or write mace:{name}")
+        return MACE(model=name, head=head)
     if word.lower() in XTB_METHODS:
         return XTB(method=XTB_METHODS[word.lower()])  # type: ignore[arg-type]
     if word.lower() == CorrectedXTB().text:

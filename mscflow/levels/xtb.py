@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from ase.data import chemical_symbols
+
+from mscflow.errors import CalculationError, InputError
 from mscflow.levels.base import Estimate, Level
 from mscflow.levels.calibration import speed
 
@@ -14,6 +17,10 @@ if TYPE_CHECKING:
 
 SECONDS_PER_CUBED_ATOM = 0.1 / 41**3
 """Measured: 0.1 s for energy and forces of In4P(O2CH)9, 41 atoms, one core."""
+
+
+LAST_ELEMENT = 86
+"""The methods cover the elements up to radon."""
 
 
 class XTB(Level):
@@ -38,12 +45,22 @@ class XTB(Level):
         """Method and code."""
         return f"{self.method} tight binding, self-consistent charges (tblite)"
 
-    def require(self, cluster: Cluster) -> list[str]:  # noqa: ARG002 - part of the interface
-        """Accept everything: the methods cover the elements up to radon."""
+    def require(self, cluster: Cluster) -> list[str]:
+        """Refuse elements beyond radon."""
+        beyond = sorted(set(cluster.numbers[cluster.numbers > LAST_ELEMENT]))
+        if beyond:
+            raise InputError(
+                f"{self.text} has no parameters for {', '.join(chemical_symbols[n] for n in beyond)} of "
+                f"{cluster.name or cluster.formula}: it covers the elements up to radon"
+            )
         return []
 
     def calculator(self, cluster: Cluster) -> Calculator:
-        """Return tblite's ASE calculator, on one thread: its parallel sums are not reproducible."""
+        """Return tblite's ASE calculator, on one thread: its parallel sums are not reproducible.
+
+        It raises `CalculationError` where the field does not converge.
+        """
+        from ase.calculators import calculator as ase_calculator
         from tblite.ase import TBLite
         from threadpoolctl import ThreadpoolController
 
@@ -51,8 +68,13 @@ class XTB(Level):
 
         class OneThread(TBLite):
             def calculate(self, *args: Any, **kwargs: Any) -> None:
-                with threads.limit(limits=1, user_api="openmp"):
-                    super().calculate(*args, **kwargs)
+                try:
+                    with threads.limit(limits=1, user_api="openmp"):
+                        super().calculate(*args, **kwargs)
+                except ase_calculator.CalculationFailed as err:
+                    raise CalculationError(f"tblite: {err}") from err
+                except ase_calculator.InputError as err:
+                    raise InputError(f"tblite: {err}") from err
 
         return OneThread(
             method=self.method,

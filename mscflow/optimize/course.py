@@ -25,9 +25,12 @@ class Course:
         """Take the next geometry, shape (n_atoms, 3)."""
         if self.n_frames and self.count % self.stride == 0:
             self.kept.append(positions.copy())
-            if len(self.kept) >= self.n_frames:
-                self.kept, self.stride = self.kept[::2], 2 * self.stride
+            self._thin()
         self.count += 1
+
+    def _thin(self) -> None:
+        while len(self.kept) >= max(self.n_frames, 2):
+            self.kept, self.stride = self.kept[::2], 2 * self.stride
 
     def frames(self, last: np.ndarray) -> list[np.ndarray]:
         """Return what was kept and the last geometry."""
@@ -42,11 +45,14 @@ class Course:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], n_frames: int) -> Course:
-        """Return the course whose `arrays` are given, a new one of `n_frames` where there are none."""
-        if "course" not in arrays:
+        """Return the course whose `arrays` are given, with `n_frames` from now on.
+
+        It is a new one where they hold no geometry, or none is wanted any more.
+        """
+        if not n_frames or not len(arrays.get("frames", ())):
             return cls(n_frames)
-        numbers = [int(number) for number in arrays["course"]]
-        course = cls(numbers[0])
-        course.stride, course.count = numbers[1:]
+        course = cls(n_frames)
+        _, course.stride, course.count = (int(number) for number in arrays["course"])
         course.kept = list(arrays["frames"])
+        course._thin()
         return course

@@ -74,7 +74,7 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
         with np.load(path) as archive:
             arrays = {name: archive[name] for name in archive.files if not name.startswith(MORE)}
             memory = Memory.of(arrays.pop("vectors"), arrays.pop("products"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as err:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as err:
         raise InputError(f"{path} is not a state of a relaxation: delete it, or name another file") from err
     if str(arrays.pop("fingerprint", "")) != fingerprint:
         raise InputError(

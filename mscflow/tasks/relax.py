@@ -13,6 +13,7 @@ from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels import Level, parse_level
+from mscflow.levels.potentials.domain import NO_DOMAIN
 from mscflow.levels.surface import threads_beside
 from mscflow.optimize.course import Course
 from mscflow.optimize.lbfgs import Minimiser, State
@@ -60,7 +61,8 @@ class Relaxation(TaskDocument):
     fixed
         Indices of atoms that did not move.
     extrapolation
-        How far the surroundings of each atom are from what the level was made on: above 1 is outside.
+        How far the surroundings of each atom are from what the level was made on: above 1 is outside, 1e6
+        (`mscflow.levels.potentials.domain.NO_DOMAIN`) an element of which the training had too few atoms.
         Empty where the level has no such measure.
     trajectory
         A few geometries on the way, the first and the last included / Å, shape (n_frames, n_atoms, 3), where
@@ -107,7 +109,8 @@ def relax(
         Where the state is kept while the relaxation runs and when it ends; where the file exists the
         relaxation goes on from it, and ends as one that was never interrupted.
     n_frames
-        Geometries on the way that the result keeps at most.
+        Geometries on the way that the result keeps at most; of a relaxation that goes on with more of them,
+        those passed before stay as rare as they were kept.
 
     Returns
     -------
@@ -264,6 +267,7 @@ def _minimise(
     else:
         state, stage = begun or minimiser.start(cluster.positions), 0
         course = Course(n_frames)
+    if not course.kept:
         course.add(cluster.positions)
 
     def keep() -> None:
@@ -300,9 +304,13 @@ def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) ->
     worst = np.argsort(-extrapolation)[: int((extrapolation > 1).sum())]
     named = ", ".join(f"{cluster.symbols[i]}{i}" for i in worst[:N_NAMED])
     more = ", ..." if len(worst) > N_NAMED else ""
+    rare = sorted({cluster.symbols[i] for i in worst if extrapolation[i] >= NO_DOMAIN})
+    reasons = [f"too few training atoms of {', '.join(rare)} to judge by"] if rare else []
+    measured = extrapolation[(extrapolation > 1) & (extrapolation < NO_DOMAIN)]
+    reasons += [f"up to {measured.max():.1f} times the limit"] if len(measured) else []
     return [
         f"{len(worst)} of {len(cluster)} atoms are outside of what {level} was trained on ({named}{more}; "
-        f"up to {extrapolation.max():.1f} times the limit): check with another level"
+        f"{', '.join(reasons)}): check with another level"
     ]
 
 

@@ -49,16 +49,18 @@ def relax_batch(
     Raises
     ------
     InputError
-        If a number is out of range or the level cannot represent a cluster.
+        If a number is out of range, the level cannot represent a cluster, or one does not have the fixed
+        atoms; nothing has run then.
     """
     check_numbers(fmax, max_steps)
     level = parse_level(level)
     for cluster in clusters:
         level.require(cluster)
+    frozen = iter([fixed_atoms(cluster, fixed) for cluster in clusters])
     found: list[Relaxation | CalculationError] = []
     for part in _parts(clusters):
         started = time.perf_counter()
-        members = [_Member(cluster, fixed_atoms(cluster, fixed)) for cluster in part]
+        members = [_Member(cluster, next(frozen)) for cluster in part]
         if len(members) > 1:
             _search(members, level, max(fmax, SEARCH_FMAX), max_steps)
         share = (time.perf_counter() - started) / len(part)

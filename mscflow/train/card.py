@@ -14,13 +14,13 @@ from mscflow.levels.potentials.registry import ModelRecord, file_checksum, find_
 from mscflow.train.evaluate import Evaluation
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Network, Recipe
-from mscflow.train.validate import WITHOUT_PAIRS
+from mscflow.train.validate import WITHOUT_PAIRS, ExchangeErrors, StructureErrors
 from mscflow.train.whole_clusters import WholeCluster
 
 
 def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> ModelRecord:
     """Return the registry record of a trained model; errors carry quantity and unit in their keys."""
-    intact = [e for e in found.exchanges if e.kept]
+    differences = [abs(d) for e in found.exchanges if e.kept and (d := e.difference) is not None]
     kept = [s for s in found.structures if s.kept]
     errors = {
         "held_out_force_mae_meV_per_A": found.frames["all"].force_mae,
@@ -30,10 +30,10 @@ def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> Mod
     if WITHOUT_PAIRS in found.frames:
         errors["held_out_force_mae_without_pairs_meV_per_A"] = found.frames[WITHOUT_PAIRS].force_mae
     if kept:
-        errors["core_bond_max_A"] = max(s.core_bond[0] for s in kept)
+        errors["core_bond_max_A"] = max(s.core_bond[0] for s in kept if s.core_bond)
         errors["cation_separation_mean_A"] = float(np.mean([s.separation for s in kept]))
-    if intact:
-        errors["exchange_energy_mae_eV"] = float(np.mean([abs(e.model - e.teacher) for e in intact]))
+    if differences:
+        errors["exchange_energy_mae_eV"] = float(np.mean(differences))
     return ModelRecord(
         name=recipe.name,
         file=model.name,
@@ -79,7 +79,8 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "these reached, or lie on relaxations and molecular dynamics of an earlier fit. Frames in which "
         "ligands have reacted are left out (squeezed copies and the edges of holes excepted). Held out are "
         "whole families and whole ligand arrangements (every fifth of a family) with all their trajectories, "
-        "not frames of arrangements that were trained on.",
+        "not frames of arrangements that were trained on. The log of the fit reports the loss on the "
+        "validation set, which decides nothing: neither the rate nor the last epoch.",
         "",
         f"## Errors against {recipe.teacher}, held-out frames",
         "",
@@ -90,7 +91,7 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
             for family, e in found.frames.items()
         ),
         "",
-        "## Relaxed structures (from the teacher's minimum, fmax 0.05 eV/Å)",
+        "## Relaxed held-out structures (from the teacher's minimum, fmax 0.05 eV/Å)",
         "",
         f"Of {found.n_compared} structures these stay intact when the teacher itself relaxes them from the "
         "builder's geometry.",
@@ -98,19 +99,15 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "| structure | core bonds: largest, mean deviation / Å | cation separations: mean deviation / Å "
         "| intact |",
         "|---|---|---|---|",
-        *(
-            f"| {s.name} | {s.core_bond[0]:.3f}, {s.core_bond[1]:.3f} | {s.separation:.3f} | {_yes(s.kept)} |"
-            for s in found.structures
-        ),
+        *map(_structure_row, found.structures),
         "",
         "## Exchange energies of In4P(O2CH)9, every species relaxed at its own level to 0.05 eV/Å",
         "",
+        f"The arrangement of its ligands is {'' if found.exchanges_held_out else 'not '}held out.",
+        "",
         f"| reaction | model / eV | {recipe.teacher} / eV | difference / eV | intact |",
         "|---|---|---|---|---|",
-        *(
-            f"| {e.label} | {e.model:+.3f} | {e.teacher:+.3f} | {e.model - e.teacher:+.3f} | {_yes(e.kept)} |"
-            for e in found.exchanges
-        ),
+        *map(_exchange_row, found.exchanges),
         "",
         "Not intact: a species lost a core bond or a ligand at one of the levels; the energies then belong "
         "to different reactions, their difference is no error of the fit alone and not part of the mean.",
@@ -126,6 +123,20 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "",
     ]
     return "\n".join(lines)
+
+
+def _structure_row(found: StructureErrors) -> str:
+    if found.core_bond is None:
+        return f"| {found.name} | | | no: {found.failure} |"
+    bonds = ", ".join(f"{deviation:.3f}" for deviation in found.core_bond)
+    return f"| {found.name} | {bonds} | {found.separation:.3f} | {_yes(found.kept)} |"
+
+
+def _exchange_row(found: ExchangeErrors) -> str:
+    energies = (found.model, found.teacher, found.difference)
+    cells = ["" if energy is None else f"{energy:+.3f}" for energy in energies]
+    intact = f"no: {found.failure}" if found.failure else _yes(found.kept)
+    return f"| {found.label} | {' | '.join(cells)} | {intact} |"
 
 
 def _clusters(recipe: Recipe, clusters: Sequence[WholeCluster]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
+from mscflow.builder import build
 from mscflow.levels import MACE, parse_level
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Recipe
@@ -29,6 +30,9 @@ from mscflow.whole_file import write_whole
 LARGEST_COMPARED = 75
 """Structures of more atoms are not relaxed with the teacher for the card: that would take hours."""
 
+EXCHANGED = "In4P-formate"
+"""Family whose exchange energies are compared."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -39,11 +43,13 @@ class Evaluation:
     frames
         By family, and for ``all``.
     structures
-        Relaxed structures.
+        Relaxed structures, all held out.
     n_compared
         Number of structures that were tried; the others react when the teacher relaxes them.
     exchanges
         Exchange energies.
+    exchanges_held_out
+        Whether the arrangement of ligands they start from was held out.
     clusters
         Whole clusters from the builder's geometry.
     """
@@ -52,6 +58,7 @@ class Evaluation:
     structures: tuple[StructureErrors, ...]
     n_compared: int
     exchanges: tuple[ExchangeErrors, ...]
+    exchanges_held_out: bool
     clusters: tuple[WholeCluster, ...]
 
 
@@ -72,13 +79,22 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split, directory: Path, n_
         Processes, one core each.
     """
     teacher = parse_level(recipe.teacher)
-    first = starts(recipe)[0].cluster
-    unseen = {start.family: start.cluster for start in starts(recipe) if start.held_out}
-    compared = [c for c in (first, *unseen.values()) if has_core(c) and len(c) <= LARGEST_COMPARED]
+    held_out = [start for start in starts(recipe) if start.held_out]
+    unseen = {start.family: start.cluster for start in held_out}
+    compared = [c for c in unseen.values() if has_core(c) and len(c) <= LARGEST_COMPARED]
+    reactant = next((start.cluster for start in held_out if start.family == EXCHANGED), None)
+    arrangement = build("In4P") if reactant is None else reactant
     place = directory / "card" / f"{potential.hash[:12]}-{teacher.hash[:12]}"
     place.mkdir(parents=True, exist_ok=True)
     with workers(n_workers) as pool:
-        exchanges = pool.submit(_kept, place / "exchanges.json", exchange_errors, potential, teacher)
+        exchanges = pool.submit(
+            _kept,
+            place / f"exchanges-{arrangement.hash[:12]}.json",
+            exchange_errors,
+            arrangement,
+            potential,
+            teacher,
+        )
         structures = [
             pool.submit(
                 _kept, place / f"structure-{c.hash[:12]}.json", structure_errors, c, potential, teacher
@@ -89,12 +105,13 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split, directory: Path, n_
             pool.submit(_kept, place / f"cluster-{c.cluster.hash[:12]}.json", whole_cluster, c, potential)
             for c in catalogue_structures(potential)
         ]
-        of_frames = frame_errors(frames.test, potential.calculator(first))
+        of_frames = frame_errors(frames.test, potential.calculator(starts(recipe)[0].cluster))
         return Evaluation(
             frames=of_frames,
             structures=tuple(found for part in structures if (found := part.result()) is not None),
             n_compared=len(compared),
             exchanges=tuple(exchanges.result()),
+            exchanges_held_out=reactant is not None,
             clusters=tuple(part.result() for part in clusters),
         )
 

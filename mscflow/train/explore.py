@@ -8,6 +8,7 @@ the edge of the hole: frames deep inside are too distorted to teach anything. Al
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from mscflow.train.recipe import Exploration, Recipe
 from mscflow.train.starts import Start, starts
 
 TIMESTEP_FS = 2.0
+SPREAD = {"rounds", "families", "trajectories", "epochs"}
+"""Settings of the exploration that do not change what one of its trajectories is."""
+
 HYDROGEN_MASS = 3.0
 FRICTION_PER_FS = 0.02
 
@@ -38,7 +42,7 @@ def explore(recipe: Recipe, model: Path, directory: Path, n_round: int, n_worker
     directory
         Where ``KEY.extxyz`` files go.
     n_round
-        Number of the round, from 1: other rounds take other structures.
+        Number of the round, from 1: other rounds take other structures and other walks.
     n_workers
         Processes, one core each.
 
@@ -48,12 +52,17 @@ def explore(recipe: Recipe, model: Path, directory: Path, n_round: int, n_worker
         One file per trajectory.
     """
     chosen = explored(recipe, n_round)
-    parallel(_explore_one, [(recipe, start, model, directory) for start in chosen], directory, n_workers)
+    settings = recipe.exploration.model_dump_json(exclude=SPREAD, exclude_defaults=True)
+    tasks = [(recipe, start, model, n_round) for start in chosen]
+    parallel(_explore_one, tasks, directory, n_workers, f"{settings} round {n_round}")
     return [directory / f"{start.key}.extxyz" for start in chosen]
 
 
 def explored(recipe: Recipe, n_round: int) -> list[Start]:
-    """Return the start structures of a round: an even selection of those that are not held out.
+    """Return the start structures of a round, drawn from those that are not held out.
+
+    The families have their turns one after the other, so that each is reached where there are as many
+    trajectories as families; which of its structures come first, and which family, is another in each round.
 
     Raises
     ------
@@ -66,18 +75,21 @@ def explored(recipe: Recipe, n_round: int) -> list[Start]:
     ]
     if not seen:
         raise InputError(f"{recipe.name}: nothing to explore: no system is of {', '.join(families)}")
-    step = max(1, len(seen) // recipe.exploration.trajectories)
-    return seen[(n_round - 1) % step :: step][: recipe.exploration.trajectories]
+    drawn: dict[str, list[Start]] = {}
+    for n in np.random.default_rng([recipe.seed, n_round]).permutation(len(seen)):
+        drawn.setdefault(seen[n].family, []).append(seen[n])
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*drawn.values()))
+    return [start for start in turns if start is not None][: recipe.exploration.trajectories]
 
 
-def _explore_one(recipe: Recipe, start: Start, model: Path, _directory: Path) -> list[Atoms]:
+def _explore_one(recipe: Recipe, start: Start, model: Path, n_round: int) -> list[Atoms]:
     potential = MACE(model=str(model), dtype="float32").trusting()
     teacher = parse_level(recipe.teacher).calculator(start.cluster)
     calculator = potential.calculator(start.cluster)
     return [
         frame
         for walk in (_relaxation, _dynamics)
-        for frame in compared(walk(start, recipe.exploration, calculator), teacher, start, recipe)
+        for frame in compared(walk(start, recipe.exploration, calculator, n_round), teacher, start, recipe)
         if np.abs(frame.arrays["REF_forces"]).max() < recipe.sampling.max_force
     ]
 
@@ -144,26 +156,26 @@ def _compared(
     return frame, float(np.abs(frame.arrays["REF_forces"] - forces).max())
 
 
-def _relaxation(start: Start, settings: Exploration, calculator: Calculator) -> Iterator[Atoms]:
+def _relaxation(start: Start, settings: Exploration, calculator: Calculator, n_round: int) -> Iterator[Atoms]:
     from ase.optimize import LBFGS
 
     atoms = start.cluster.to_ase()
     atoms.calc = calculator
-    rng = np.random.default_rng(start.seed)
+    rng = np.random.default_rng([start.seed, n_round])
     atoms.positions += rng.normal(scale=settings.rattle, size=atoms.positions.shape)
     steps = LBFGS(atoms, logfile=None, maxstep=0.1).irun(fmax=0.02, steps=settings.relax_steps)
     for _ in steps:
         yield atoms
 
 
-def _dynamics(start: Start, settings: Exploration, calculator: Calculator) -> Iterator[Atoms]:
+def _dynamics(start: Start, settings: Exploration, calculator: Calculator, n_round: int) -> Iterator[Atoms]:
     from ase.md.langevin import Langevin
     from ase.md.velocitydistribution import thermalize_momenta
     from ase.optimize import FIRE
 
     atoms = start.cluster.to_ase()
     atoms.calc = calculator
-    rng = np.random.default_rng(start.seed + 1)
+    rng = np.random.default_rng([start.seed + 1, n_round])
     FIRE(atoms, logfile=None, maxstep=0.1).run(fmax=0.3, steps=50)
     _heavy_hydrogen(atoms)
     thermalize_momenta(atoms, temperature_K=settings.temperature, rng=rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,10 +17,20 @@ from mscflow.errors import CalculationError, InputError
 from mscflow.levels.potentials.registry import require_known_file
 from mscflow.train.labels import label_file, load
 from mscflow.train.recipe import Network, Recipe
+from mscflow.train.same_recipe import keep_recipe, require_same_recipe
 from mscflow.train.starts import Start, starts
 
 VALID_EVERY = 12
-"""Every twelfth trajectory that is not held out (of fewer the last) validates the fit: rate, best epoch."""
+"""Every twelfth trajectory that is not held out (of fewer the last) is not trained on: the log of the fit
+reports its loss by epoch. It decides nothing: the rate decays by a fixed factor, and the last epochs make the
+model."""
+
+FIT = (
+    "import runpy, sys; from mscflow.executors.worker import follow_parent; "
+    "follow_parent(int(sys.argv.pop(1))); "
+    "runpy.run_module('mace.cli.run_train', run_name='__main__', alter_sys=True)"
+)
+"""mace-torch's training in a process that ends with the one whose number is its first argument."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,10 @@ class Split:
 
     Parameters
     ----------
-    train, valid
-        Frames the fit sees.
+    train
+        Frames the fit learns from.
+    valid
+        Frames whose loss the log of the fit reports.
     test
         Frames of start structures the fit never sees.
     """
@@ -90,11 +104,16 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
 
     Raises
     ------
+    InputError
+        If another recipe began the fit in `directory`, or the model it starts from cannot be used.
     CalculationError
         If mace-torch's training ends with an error; the log is named.
     """
     directory = directory.resolve()  # mace-torch runs inside it
+    foundation = foundation_file(recipe.network)
+    require_same_recipe(recipe, foundation, directory)
     directory.mkdir(parents=True, exist_ok=True)
+    keep_recipe(recipe, foundation, directory)
     finished = directory / f"round-{n_round}.model"
     if finished.exists():
         return finished
@@ -108,7 +127,7 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     log = directory / "fit.log"
     with log.open("a") as stream:
         code = subprocess.run(  # noqa: S603 - our own interpreter and arguments, no shell
-            [sys.executable, "-m", "mace.cli.run_train", *_arguments(recipe, directory, n_round)],
+            [sys.executable, "-c", FIT, str(os.getpid()), *_arguments(recipe, directory, n_round)],
             cwd=directory,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -117,13 +136,13 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     if code or not model.exists():
         raise CalculationError(f"the fit of {recipe.name} ended with code {code}: see {log}")
     if recipe.network.averaged > 1:
-        average_weights(model, _checkpoints(directory)[-recipe.network.averaged :])
+        average_weights(model, _checkpoints(recipe, directory)[-recipe.network.averaged :])
     return model.rename(finished)
 
 
-def _checkpoints(directory: Path) -> list[Path]:
-    """Return the checkpoints of a fit by epoch."""
-    files = (directory / "checkpoints").glob("*_epoch-*.pt")
+def _checkpoints(recipe: Recipe, directory: Path) -> list[Path]:
+    """Return the checkpoints of the fit of a name and seed by epoch."""
+    files = (directory / "checkpoints").glob(f"{recipe.name}_run-{recipe.seed}_epoch-*.pt")
     return sorted(files, key=lambda file: int(file.stem.removesuffix("_swa").rpartition("-")[2]))
 
 
@@ -156,12 +175,17 @@ def _set_stage_two(checkpoints: Path, lr: float) -> None:
     """Give the optimizer's state the learning rate of stage two.
 
     mace-torch 0.3.16 restores the state as it was; one of a fit that ended before stage two has no such rate,
-    and there is a KeyError when that begins.
+    and there is a KeyError when that begins. A checkpoint that was cut when the fit was killed is put
+    aside: it goes on from the one before.
     """
     import torch
 
     for file in checkpoints.glob("*.pt"):
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError):
+            file.replace(file.with_suffix(".unreadable"))
+            continue
         groups = state["optimizer"]["param_groups"]
         if any(group.get("swa_lr") != lr for group in groups):
             for group in groups:

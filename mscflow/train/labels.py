@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, Calculator
+from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
@@ -26,8 +28,11 @@ from mscflow.train.workers import workers
 TEACHER = "teacher"
 """Entry of a frame: text and hash of the level that labelled it."""
 
-NO_ANSWER = (CalculationFailed, CalculationError, InputError)
-"""What a teacher raises for a structure that is too distorted for it."""
+SOURCE = "source"
+"""Entry of a frame: hash of its start structure and seed, and hash of the settings of its trajectory."""
+
+NO_ANSWER = (CalculationError, InputError)
+"""What a level raises for a structure that is too distorted for it."""
 
 
 def sample(
@@ -92,12 +97,12 @@ def _walk(start: Start, sampling: Sampling, mover: Calculator) -> Iterator[Atoms
     atoms.calc = mover
     atoms.positions += rng.normal(scale=rng.choice(sampling.rattle), size=atoms.positions.shape)
     relaxation = FIRE(atoms, logfile=None, maxstep=0.1)
-    for step, _ in enumerate(relaxation.irun(fmax=0.02, steps=sampling.relax_steps)):
-        if step < sampling.relax_dense or (step and step % sampling.relax_every == 0):
-            yield atoms
     try:
+        for step, _ in enumerate(relaxation.irun(fmax=0.02, steps=sampling.relax_steps)):
+            if step < sampling.relax_dense or (step and step % sampling.relax_every == 0):
+                yield atoms
         relaxed = start.cluster.replace(positions=atoms.get_positions())
-    except InputError:  # the mover has put atoms on top of each other: nothing to copy
+    except NO_ANSWER:  # the mover fails, or has put atoms on top of each other: nothing to copy
         return
     centre = relaxed.positions.mean(axis=0)
     for strain in sampling.strains:
@@ -148,8 +153,14 @@ def label(recipe: Recipe, directory: Path, n_workers: int = 1) -> list[Path]:
     -------
     list of Path
         One file per start structure, in the order of `starts`.
+
+    Raises
+    ------
+    InputError
+        If a file is there that was made from another structure or with another sampling.
     """
-    parallel(_label_one, [(recipe, start) for start in starts(recipe)], directory, n_workers)
+    settings = recipe.sampling.model_dump_json(exclude_defaults=True)
+    parallel(_label_one, [(recipe, start) for start in starts(recipe)], directory, n_workers, settings)
     return [label_file(directory, start) for start in starts(recipe)]
 
 
@@ -162,7 +173,7 @@ def _label_one(recipe: Recipe, start: Start) -> list[Atoms]:
 
 
 def parallel(
-    make: Callable[..., list[Atoms]], tasks: Sequence[tuple], directory: Path, n_workers: int
+    make: Callable[..., list[Atoms]], tasks: Sequence[tuple], directory: Path, n_workers: int, settings: str
 ) -> None:
     """Write the frames of each task to the file of its start structure.
 
@@ -178,21 +189,39 @@ def parallel(
         Where the files go.
     n_workers
         Processes, one core each.
+    settings
+        What decides a trajectory beside its start structure and the teacher.
+
+    Raises
+    ------
+    InputError
+        If a file is there that was made from another structure or with other settings.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    for _, start, *_ in tasks:
+        _require_source(label_file(directory, start), _source(start, settings))
     todo = [task for task in tasks if not labelled_by(task[0], label_file(directory, task[1]))]
     with workers(n_workers) as pool:
-        futures = {pool.submit(_write, make, task, label_file(directory, task[1])): task[1] for task in todo}
+        futures = {}
+        for task in todo:
+            start = task[1]
+            future = pool.submit(_write, make, task, label_file(directory, start), _source(start, settings))
+            futures[future] = start
         for n, future in enumerate(as_completed(futures), start=1):
             print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
 
 
-def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path) -> int:
+def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path, source: str) -> int:
     recipe, start = task[:2]
-    frames = renewed(load(path), recipe, start) if path.exists() else make(*task)
-    mark = _mark(recipe)
+    marks = {TEACHER: _mark(recipe), SOURCE: source}
+    if path.exists():
+        if SOURCE not in _entries(path):
+            del marks[SOURCE]  # nobody knows it
+        frames = renewed(load(path), recipe, start)
+    else:
+        frames = make(*task)
     for frame in frames:
-        frame.info[TEACHER] = mark
+        frame.info.update(marks)
     partial = path.with_name(f".{path.name}.partial")
     write(partial, frames, format="extxyz")
     partial.rename(path)
@@ -214,10 +243,31 @@ def renewed(frames: list[Atoms], recipe: Recipe, start: Start) -> list[Atoms]:
 
 def labelled_by(recipe: Recipe, path: Path) -> bool:
     """Return whether a file is there and the recipe's teacher labelled its first frame, and so all."""
-    if not path.exists():
-        return False
-    first = read(path, index="0:1", format="extxyz")
-    return all(frame.info.get(TEACHER) == _mark(recipe) for frame in first)
+    entries = _entries(path)
+    return path.exists() and (not entries or entries.get(TEACHER) == _mark(recipe))
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    """Return the entries of the first frame of a file; none where there is no file, or no frame in it."""
+    first = read(path, index="0:1", format="extxyz") if path.exists() else []
+    return first[0].info if first else {}
+
+
+def _source(start: Start, settings: str) -> str:
+    parts = (f"{start.made_from} {start.seed}", settings)
+    return " ".join(hashlib.sha256(part.encode()).hexdigest()[:12] for part in parts)
+
+
+def _require_source(path: Path, source: str) -> None:
+    """Refuse a file that was made from another structure or with other settings, if it says from which."""
+    found = _entries(path).get(SOURCE, source)
+    if found == source:
+        return
+    same_start = found.split()[0] == source.split()[0]
+    raise InputError(
+        f"{path} was made {'with another sampling' if same_start else 'from another structure'} than the "
+        f"recipe says: move {path.parent} away, or name another --dir"
+    )
 
 
 def _mark(recipe: Recipe) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mscflow.errors import InputError
+from mscflow.errors import CalculationError, InputError
 from mscflow.levels import MACE
 from mscflow.levels.potentials.domain import domain_file
 from mscflow.levels.potentials.registry import ModelRecord
@@ -15,6 +15,7 @@ from mscflow.train.fit import Split, fit, foundation_file, split
 from mscflow.train.labels import label, label_file, labelled_by
 from mscflow.train.offsets import shifted
 from mscflow.train.recipe import Recipe
+from mscflow.train.same_recipe import require_same_recipe
 from mscflow.train.starts import starts
 from mscflow.train.validate import training_domain
 from mscflow.yaml_file import read_model
@@ -56,7 +57,10 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     Raises
     ------
     InputError
-        If nothing is held out, there is one trajectory only, or the model it starts from cannot be used.
+        If nothing is held out, there is one trajectory only, the model it starts from cannot be used, or
+        `directory` holds the work of another recipe.
+    CalculationError
+        If the teacher has no answer for any structure of those to train on, or of those held out.
     """
     foundation_file(recipe.network)  # one that cannot be used is refused before hours of labels
     if not any(start.held_out for start in starts(recipe)):
@@ -92,8 +96,15 @@ def _fitted(recipe: Recipe, directory: Path, n_workers: int) -> tuple[Split, Pat
     """Return all labelled frames and the model of the last round."""
     labels = directory / "labels"
     _refuse_other_fit(recipe, labels, directory / "fit")
+    require_same_recipe(recipe, foundation_file(recipe.network), directory / "fit")
     label(recipe, labels, n_workers)
     frame_directories = [labels]
+    for purpose, frames in vars(split(recipe, frame_directories)).items():
+        if not frames:
+            raise CalculationError(
+                f"{recipe.name}: no {purpose} frame is left: {recipe.teacher} has no answer for these "
+                f"structures, or their ligands react; the trajectories lie in {labels}"
+            )
     fitted = fit(recipe, frame_directories, directory / "fit")
     for n_round in range(1, recipe.exploration.rounds + 1):
         frame_directories.append(directory / f"explore-{n_round}")

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from mscflow.builder.molecules import CONTACT, SIDES
+from mscflow.levels.potentials.library import check_name
 
 SHAPE = ("channels", "max_l", "max_ell", "correlation", "r_max", "avg_num_neighbors")
 """Settings of a network that decide its shape."""
@@ -39,7 +51,7 @@ class System(BaseModel):
     neutral
         Neutral ligands of a fragment and their numbers.
     shells
-        Number of ligand arrangements.
+        Number of ligand arrangements; a molecule alone has one.
     exchange
         Ion that replaces one cation (with the ligands that then leave), if any.
     trajectories
@@ -59,7 +71,7 @@ class System(BaseModel):
     sides: int = Field(default=1, ge=1, le=len(SIDES))
     contact: float = Field(default=CONTACT, gt=1)
     ligand: str | tuple[str, ...] = "formate"
-    neutral: dict[str, int] = Field(default_factory=dict)
+    neutral: dict[str, PositiveInt] = Field(default_factory=dict)
     shells: int = Field(default=1, ge=1)
     exchange: str | None = None
     trajectories: int = Field(ge=1)
@@ -76,6 +88,8 @@ class System(BaseModel):
             raise ValueError("several of 'ligand' are for a 'cluster': a 'fragment' has 'neutral', too")
         if self.beside is None and (self.sides, self.contact) != (1, CONTACT):
             raise ValueError("'sides' and 'contact' are of a second molecule: give 'beside', too")
+        if self.molecule is not None and self.beside is None and self.shells > 1:
+            raise ValueError("a molecule alone has no arrangements of ligands: leave out 'shells'")
         return self
 
     @property
@@ -129,15 +143,15 @@ class Sampling(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mover: str | None = None
-    rattle: tuple[float, ...] = (0.0, 0.03, 0.06)
-    relax_steps: int = 24
-    relax_dense: int = 6
-    relax_every: int = 6
-    temperatures: tuple[float, ...] = (150.0, 300.0, 600.0, 1000.0)
-    copies: int = 12
-    squeezed: int = 6
-    strains: tuple[float, ...] = (0.95, 1.05)
-    max_force: float = 30.0
+    rattle: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 0.03, 0.06), min_length=1)
+    relax_steps: NonNegativeInt = 24
+    relax_dense: NonNegativeInt = 6
+    relax_every: PositiveInt = 6
+    temperatures: tuple[PositiveFloat, ...] = Field(default=(150.0, 300.0, 600.0, 1000.0), min_length=1)
+    copies: NonNegativeInt = 12
+    squeezed: NonNegativeInt = 6
+    strains: tuple[PositiveFloat, ...] = (0.95, 1.05)
+    max_force: PositiveFloat = 30.0
     keep_reacted: bool = False
 
 
@@ -168,16 +182,16 @@ class Exploration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rounds: int = Field(default=0, ge=0)
+    rounds: NonNegativeInt = 0
     families: tuple[str, ...] = ()
-    trajectories: int = Field(default=50, ge=1)
-    rattle: float = 0.05
-    relax_steps: int = 300
-    md_steps: int = 200
-    temperature: float = 500.0
-    every: int = 15
-    max_error: float = 3.0
-    epochs: int = 14
+    trajectories: PositiveInt = 50
+    rattle: NonNegativeFloat = 0.05
+    relax_steps: NonNegativeInt = 300
+    md_steps: NonNegativeInt = 200
+    temperature: PositiveFloat = 500.0
+    every: PositiveInt = 15
+    max_error: PositiveFloat = 3.0
+    epochs: PositiveInt = 14
 
 
 class Network(BaseModel):
@@ -195,8 +209,8 @@ class Network(BaseModel):
     avg_num_neighbors
         Normalisation of the sums over neighbours, the same in all rounds.
     batch_size, lr, lr_decay, epochs, stage_two
-        Optimisation; the learning rate decays by a factor an epoch; from epoch `stage_two` on
-        energies weigh more.
+        Optimisation; the learning rate decays by a factor an epoch, whatever the loss; from epoch `stage_two`
+        on energies weigh more.
     stage_two_lr, stage_two_energy_weight
         Learning rate of that stage, and weight of energies per atom against 100 of forces.
     ema_decay
@@ -209,21 +223,21 @@ class Network(BaseModel):
 
     foundation: str | None = None
     foundation_sha256: str | None = None
-    channels: int = 32
-    max_l: int = 0
-    max_ell: int = 3
-    correlation: int = 3
-    r_max: float = 5.0
-    avg_num_neighbors: float = 12.9
-    batch_size: int = 8
-    lr: float = 0.01
-    lr_decay: float = 0.95
-    epochs: int = 60
-    stage_two: int = 45
-    stage_two_lr: float = 1e-3
-    stage_two_energy_weight: float = 1000.0
+    channels: PositiveInt = 32
+    max_l: NonNegativeInt = 0
+    max_ell: NonNegativeInt = 3
+    correlation: PositiveInt = 3
+    r_max: PositiveFloat = 5.0
+    avg_num_neighbors: PositiveFloat = 12.9
+    batch_size: PositiveInt = 8
+    lr: PositiveFloat = 0.01
+    lr_decay: float = Field(default=0.95, gt=0, le=1)
+    epochs: PositiveInt = 60
+    stage_two: PositiveInt = 45
+    stage_two_lr: PositiveFloat = 1e-3
+    stage_two_energy_weight: NonNegativeFloat = 1000.0
     ema_decay: float = Field(default=0.99, gt=0, lt=1)
-    averaged: int = Field(default=1, ge=1)
+    averaged: PositiveInt = 1
 
     @model_validator(mode="after")
     def _one_shape(self) -> Network:
@@ -239,7 +253,7 @@ class Recipe(BaseModel):
     Attributes
     ----------
     name
-        Name of the model.
+        Name of the model and of its files.
     teacher
         Level of theory of the labels, in text form.
     seed
@@ -256,9 +270,9 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Annotated[str, AfterValidator(check_name)]
     teacher: str = "gfn2-xtb"
-    seed: int = 1
+    seed: NonNegativeInt = 1
     systems: tuple[System, ...]
     sampling: Sampling = Sampling()
     exploration: Exploration = Exploration()

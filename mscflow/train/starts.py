@@ -21,6 +21,9 @@ HELD_OUT_EVERY = 5
 N_SEEDS = 3
 """Seeds that are tried for one arrangement, where the ligands do not fit with the first."""
 
+SPREAD = {"shells", "trajectories", "held_out"}
+"""Settings of a system that do not change what one of its trajectories is."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -40,6 +43,9 @@ class Start:
         Seed of its trajectory.
     squeezed
         Number of its copies in which two parts are pushed together, if not that of the sampling.
+    made_from
+        What the recipe says of the structure, apart from its seed: coordinates differ in their last digits
+        from machine to machine.
     """
 
     key: str
@@ -48,6 +54,7 @@ class Start:
     held_out: bool
     seed: int
     squeezed: int | None = None
+    made_from: str = ""
 
 
 def starts(recipe: Recipe) -> tuple[Start, ...]:
@@ -61,6 +68,7 @@ def _starts(text: str) -> tuple[Start, ...]:
     found = []
     for n_system, system in enumerate(recipe.systems):
         rng = np.random.default_rng([recipe.seed, n_system])
+        described = system.model_dump_json(exclude=SPREAD, exclude_defaults=True)
         shells = [_arrangement(system, n) for n in range(system.shells)]
         for n in range(system.trajectories):
             n_shell = n % system.shells
@@ -68,7 +76,8 @@ def _starts(text: str) -> tuple[Start, ...]:
             key = f"{n_system:02d}-{system.family}-shell{n_shell}-{n:03d}"
             held_out = system.held_out or n_shell % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
             seed = recipe.seed * 100_000 + n_system * 1000 + n
-            found.append(Start(key, system.family, cluster, held_out, seed, system.squeezed))
+            made_from = f"{described} arrangement {n_shell}"
+            found.append(Start(key, system.family, cluster, held_out, seed, system.squeezed, made_from))
     return tuple(found)
 
 

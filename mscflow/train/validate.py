@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from mscflow.builder import build, precursor
+from mscflow.builder import precursor
 from mscflow.cluster import Cluster
+from mscflow.errors import CalculationError
 from mscflow.levels import Level
 from mscflow.levels.potentials.domain import Domain
 from mscflow.reactions.exchange import exchange
-from mscflow.reactions.reaction import distinct_species
-from mscflow.tasks.relax import Relaxation, relax
+from mscflow.reactions.reaction import Reaction, distinct_species
+from mscflow.tasks.relax import Relaxation, bond_changes, relax
 from mscflow.topology import topology
 from mscflow.train.recipe import is_pair
 
@@ -92,17 +93,20 @@ class StructureErrors:
     name
         The structure.
     core_bond
-        Largest and mean deviation of metal–anion bonds / Å.
+        Largest and mean deviation of metal–anion bonds / Å; None where the model's relaxation failed.
     separation
-        Mean deviation of metal–metal separations / Å.
+        Mean deviation of metal–metal separations / Å; None there, too.
     kept
         Whether every core bond and ligand stayed.
+    failure
+        Why the relaxation failed, then.
     """
 
     name: str
-    core_bond: tuple[float, float]
-    separation: float
+    core_bond: tuple[float, float] | None
+    separation: float | None
     kept: bool
+    failure: str = ""
 
 
 def has_core(cluster: Cluster) -> bool:
@@ -116,14 +120,19 @@ def structure_errors(
 ) -> StructureErrors | None:
     """Relax with the teacher, then with the model from the teacher's minimum, and compare.
 
-    None where the teacher itself breaks core bonds or ligands of the start structure, which has a core; see
-    `has_core`.
+    None where the teacher itself fails, or breaks core bonds or ligands of the start structure, which has a
+    core; see `has_core`.
     """
-    found = relax(start, teacher, fmax=fmax)
-    if is_damaged(found):
+    try:
+        reference = relax(start, teacher, fmax=fmax).cluster
+    except CalculationError:
         return None
-    reference = found.cluster
-    relaxation = relax(reference, model, fmax=fmax)
+    if is_damaged(start, reference):
+        return None
+    try:
+        relaxation = relax(reference, model, fmax=fmax)
+    except CalculationError as err:
+        return StructureErrors(start.name, None, None, kept=False, failure=without_path(err, model))
     before, after = (c.positions for c in (reference, relaxation.cluster))
     graph = topology(reference)
     bonds = np.array(sorted(map(sorted, graph.core_bonds)))
@@ -134,13 +143,18 @@ def structure_errors(
         name=start.name,
         core_bond=(float(bond_error.max()), float(bond_error.mean())),
         separation=float(pair_error.mean()),
-        kept=not is_damaged(relaxation),
+        kept=not is_damaged(reference, relaxation.cluster),
     )
 
 
-def is_damaged(relaxation: Relaxation) -> bool:
-    """Return whether a core bond or a ligand was lost, or ligands reacted."""
-    return any(word in warning for warning in relaxation.warnings for word in ("broken", "left", "reacted"))
+def is_damaged(before: Cluster, after: Cluster) -> bool:
+    """Return whether a core bond or a ligand was lost on the way, or ligands reacted."""
+    return bool(bond_changes(before, after))
+
+
+def without_path(error: CalculationError, model: Level) -> str:
+    """Return an error as a card tells it: the model may be named by the path of its file."""
+    return str(error).replace(str(model), "the model")
 
 
 def _lengths(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -156,37 +170,73 @@ class ExchangeErrors:
     label
         The reaction.
     model, teacher
-        Reaction energies / eV, every species relaxed at its own level.
+        Reaction energies / eV, every species relaxed at its own level; None where a species failed there.
     kept
         Whether every core bond and ligand stayed, in all species and at both levels; where not, the two
         energies belong to different reactions.
+    failure
+        Why a species failed.
     """
 
     label: str
-    model: float
-    teacher: float
+    model: float | None
+    teacher: float | None
     kept: bool
+    failure: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """The model's energy less the teacher's / eV."""
+        return None if self.model is None or self.teacher is None else self.model - self.teacher
 
 
-def exchange_errors(model: Level, teacher: Level, fmax: float = 0.05) -> list[ExchangeErrors]:
-    """Compare exchange energies of In4P(O2CH)9: for each ion that the model knows the first site."""
-    start = build("In4P")
+def exchange_errors(start: Cluster, model: Level, teacher: Level, fmax: float = 0.05) -> list[ExchangeErrors]:
+    """Compare exchange energies of a cluster: for each ion that the model knows the first site.
+
+    There are none where the teacher cannot relax the cluster itself.
+    """
     ions = [ion for ion in EXCHANGE_IONS if not model.refusal(start) and not model.refusal(precursor(ion))]
     if not ions:
         return []
-    cluster = relax(start, teacher, fmax=fmax).cluster
+    try:
+        cluster = relax(start, teacher, fmax=fmax).cluster
+    except CalculationError:
+        return []
     reactions = [exchange(cluster, ion)[0] for ion in ions]
     species = distinct_species(reactions)
     ours, theirs = (
-        {key: relax(c, level, fmax=fmax) for key, c in species.items()} for level in (model, teacher)
+        {key: _relaxed(c, level, fmax) for key, c in species.items()} for level in (model, teacher)
     )
-    damaged = {key for key in species if is_damaged(ours[key]) or is_damaged(theirs[key])}
-    return [
-        ExchangeErrors(
-            label=r.label,
-            model=r.energy({key: found.energy for key, found in ours.items()}),
-            teacher=r.energy({key: found.energy for key, found in theirs.items()}),
-            kept=damaged.isdisjoint(c.hash for c, _ in r.species),
-        )
-        for r in reactions
-    ]
+    return [_exchange_errors(reaction, ours, theirs, model) for reaction in reactions]
+
+
+def _relaxed(cluster: Cluster, level: Level, fmax: float) -> Relaxation | CalculationError:
+    try:
+        return relax(cluster, level, fmax=fmax)
+    except CalculationError as err:
+        return err
+
+
+def _exchange_errors(
+    reaction: Reaction,
+    ours: Mapping[str, Relaxation | CalculationError],
+    theirs: Mapping[str, Relaxation | CalculationError],
+    model: Level,
+) -> ExchangeErrors:
+    """Compare one reaction, of whose species the relaxations at both levels are given by their hash."""
+    members = {species.hash: species for species, _ in reaction.species}
+    ends = [(members[key], found[key]) for found in (ours, theirs) for key in members]
+    failures = [without_path(end, model) for _, end in ends if isinstance(end, CalculationError)]
+    damaged = [is_damaged(start, end.cluster) for start, end in ends if isinstance(end, Relaxation)]
+    return ExchangeErrors(
+        label=reaction.label,
+        model=_reaction_energy(reaction, ours),
+        teacher=_reaction_energy(reaction, theirs),
+        kept=not failures and not any(damaged),
+        failure=failures[0] if failures else "",
+    )
+
+
+def _reaction_energy(reaction: Reaction, found: Mapping[str, Relaxation | CalculationError]) -> float | None:
+    energies = {key: end.energy for key, end in found.items() if isinstance(end, Relaxation)}
+    return reaction.energy(energies) if all(c.hash in energies for c, _ in reaction.species) else None

@@ -14,7 +14,7 @@ from mscflow.errors import CalculationError
 from mscflow.levels import Level
 from mscflow.tasks.relax import relax
 from mscflow.topology import topology
-from mscflow.train.validate import is_damaged
+from mscflow.train.validate import is_damaged, without_path
 
 LARGEST = 1000
 """Clusters of more atoms are not relaxed."""
@@ -128,13 +128,13 @@ def _whole_relaxation(
     try:
         relaxation = relax(cluster, model, fmax=fmax, max_steps=max_steps)
     except CalculationError as error:
-        return None, str(error).replace(str(model), "the model")  # which may be the path of a file
+        return None, without_path(error, model)
     bonds = topology(relaxation.cluster).core_bonds
     end = WholeRelaxation(
         n_kept=len(built & bonds),
         n_new=len(bonds - built),
         n_force_calls=relaxation.n_force_calls,
-        kept=not is_damaged(relaxation),
+        kept=not is_damaged(cluster, relaxation.cluster),
         n_outside=sum(distance > 1 for distance in relaxation.extrapolation),
     )
     return end, ""

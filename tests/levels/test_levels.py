@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mscflow.builder import build, precursor
-from mscflow.errors import InputError
-from mscflow.levels import MACE, parse_level
+from mscflow.cluster import Cluster
+from mscflow.errors import CalculationError, InputError
+from mscflow.levels import MACE, XTB, parse_level
 from mscflow.levels.potentials.pair_potential import PairPotential
 from mscflow.levels.potentials.registry import file_checksum, shipped_models
 
@@ -79,6 +80,26 @@ def test_unknown_levels_are_refused_with_the_nearest_one(text, message):
 def test_elements_the_model_never_saw_are_refused():
     with pytest.raises(InputError, match="was not trained on Mn"):
         MACE().require(precursor("Mn2+"))
+
+
+@pytest.mark.parametrize("text", ["gfn1-xtb", "gfn2-xtb", "gfn2-xtb+pairs"])
+def test_tight_binding_ends_with_radon(text):
+    uranium = Cluster(("U", "O", "O"), [[0, 0, 0], [0, 0, 1.8], [0, 0, -1.8]], charge=2)
+    with pytest.raises(InputError, match="has no parameters for U of .*: it covers the elements up to radon"):
+        parse_level(text).require(uranium)
+
+
+def test_a_field_that_fails_is_a_failed_calculation():
+    stripped = Cluster(("O", "H", "H"), [[0, 0, 0.1], [0, 0.8, -0.5], [0, -0.8, -0.5]], 9, 2)
+    with pytest.raises(CalculationError, match="tblite: Total number of electrons"):
+        XTB().calculator(stripped).get_potential_energy(stripped.to_ase())
+
+
+def test_a_head_that_the_shipped_model_does_not_have_is_refused():
+    with pytest.raises(InputError, match="model 'msc-small' has no head 'foo'"):
+        parse_level("mace:msc-small@foo").require(precursor("Zn2+"))
+    with pytest.raises(InputError, match="name a head of the model after '@', or write mace:msc-small"):
+        parse_level("mace:msc-small@")
 
 
 def test_ignored_charge_is_a_warning():

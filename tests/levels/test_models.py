@@ -144,6 +144,16 @@ def test_a_fetched_model_has_its_checksum_on_record_and_gives_the_same_energy(se
     assert left == [served(server).path.name]
 
 
+def test_what_is_registered_during_a_download_stays(server):
+    def register(*_):
+        library = load_library()
+        library.fetched["other"] = "0" * 64
+        save_library(library)
+
+    checksum = fetch_model(served(server), progress=register)
+    assert load_library().fetched == {"other": "0" * 64, "small": checksum}
+
+
 def test_a_fetched_foundation_model_runs_without_trust(server, monkeypatch):
     model = served(server, "20231210mace128L0_energy_epoch249model")
     assert model.path == foundation_models()["small"].path

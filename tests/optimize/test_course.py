@@ -29,9 +29,23 @@ def test_a_course_goes_on_from_its_arrays(n_frames, first, second):
     for step in range(first):
         whole.add(np.full((1, 3), step))
         begun.add(np.full((1, 3), step))
-    resumed = Course.of(begun.arrays(), 99)
+    resumed = Course.of(begun.arrays(), n_frames)
     for step in range(first, first + second):
         whole.add(np.full((1, 3), step))
         resumed.add(np.full((1, 3), step))
     last = np.full((1, 3), first + second)
     np.testing.assert_array_equal(np.array(whole.frames(last)), np.array(resumed.frames(last)))
+
+
+@given(before=st.integers(1, 12), after=st.integers(1, 12), first=st.integers(1, 60))
+def test_a_course_goes_on_with_another_number_of_geometries(before, after, first):
+    begun = Course(before)
+    for step in range(first):
+        begun.add(np.full((1, 3), step))
+    resumed = Course.of(begun.arrays(), after)
+    for step in range(first, first + 40):
+        resumed.add(np.full((1, 3), step))
+    kept = [int(frame[0, 0]) for frame in resumed.frames(np.full((1, 3), first + 39))]
+    assert kept[0] == 0
+    assert kept == sorted(set(kept))
+    assert len(kept) <= max(after, 2)

@@ -66,6 +66,27 @@ def test_a_relaxation_stops_in_time_and_ends_as_one_that_was_never_stopped(deadl
     np.testing.assert_array_equal(found.cluster.positions, undisturbed.cluster.positions)
 
 
+def test_a_file_that_is_no_state_is_refused(tmp_path):
+    empty, array = tmp_path / "empty.npz", tmp_path / "array.npy"
+    empty.touch()
+    np.save(array, np.zeros(3))
+    for file in (empty, array):
+        with pytest.raises(InputError, match="is not a state of a relaxation: delete it"):
+            relax(precursor("Zn2+"), state_file=file)
+
+
+@pytest.mark.parametrize(("before", "after"), [(20, 4), (0, 20), (4, 20), (20, 0)])
+def test_a_relaxation_that_goes_on_keeps_as_many_geometries_as_it_is_asked_for(before, after, tmp_path):
+    start, file = build("ZnL2"), tmp_path / "state.npz"
+    begun = relax(start, fmax=0.1, state_file=file, n_frames=before)
+    found = relax(start, fmax=0.005, state_file=file, n_frames=after)
+    assert found.n_force_calls > begun.n_force_calls
+    assert len(found.trajectory) <= after
+    if after:
+        assert (len(found.trajectory) > before) == (after > before)
+        np.testing.assert_allclose(found.trajectory[0], start.positions, atol=1e-3)
+
+
 def test_a_refinement_goes_on_after_its_last_step(deadline, tmp_path):
     file, level = tmp_path / "state.npz", PySCF(grid=1)  # on grid 0 forces are no slopes: 0.4 eV/Å off
     undisturbed = refine(STRETCHED, level, n_steps=12, fmax=0.1, hessian=None)

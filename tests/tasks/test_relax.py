@@ -1,5 +1,9 @@
 """A relaxation ends in a minimum of its level and says what happened on the way."""
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -7,8 +11,9 @@ from scipy.spatial.transform import Rotation
 from mscflow.builder import build, precursor
 from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
+from mscflow.levels.potentials.domain import Domain, domain_file
 from mscflow.levels.potentials.registry import shipped_models
-from mscflow.tasks.relax import bond_changes, fixed_atoms, relax
+from mscflow.tasks.relax import Relaxation, bond_changes, fixed_atoms, relax
 from mscflow.topology import topology
 
 LEVELS = ["gfn2-xtb", "mace:msc-small"]
@@ -103,6 +108,18 @@ def test_broken_bonds_and_lost_ligands_are_noticed():
     gone = cluster.positions.copy()
     gone[-4:] += 8.0 * gone[-2] / np.linalg.norm(gone[-2])
     assert bond_changes(cluster, cluster.replace(positions=gone)) == ["1 ligand(s) left the cluster"]
+
+
+def test_elements_without_a_domain_are_named_and_the_document_can_be_read_back(tmp_path):
+    shipped = shipped_models()["msc-small"].path
+    model = Path(shutil.copy(shipped, tmp_path / "few-zinc.model"))
+    known = Domain.load(domain_file(shipped)).elements
+    Domain({s: domain for s, domain in known.items() if s != "Zn"}).save(domain_file(model))
+    result = relax(precursor("Zn2+"), MACE(model=str(model)).trusting(), fmax=0.1)
+    assert "too few training atoms of Zn to judge by" in result.warnings[0]
+    again = Relaxation.model_validate_json(result.model_dump_json())
+    assert again.extrapolation == result.extrapolation
+    assert np.isfinite(json.loads(result.model_dump_json())["extrapolation"]).all()
 
 
 def test_a_resumed_relaxation_is_the_uninterrupted_one(tmp_path):

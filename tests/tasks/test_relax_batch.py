@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mscflow.builder import build
-from mscflow.errors import InputError
+from mscflow.cluster import Cluster
+from mscflow.errors import CalculationError, InputError
 from mscflow.tasks.relax import relax
 from mscflow.tasks.relax_batch import LARGEST_BATCH, _parts, relax_batch
 
@@ -37,6 +38,22 @@ def test_levels_that_gain_nothing_relax_one_after_the_other():
     clusters = [build("ZnL2"), build("ZnL2", seed=1)]
     energies = [found.energy for found in relax_batch(clusters, "gfn2-xtb", fmax=0.05)]
     assert energies == [relax(cluster, "gfn2-xtb", fmax=0.05).energy for cluster in clusters]
+
+
+def test_one_that_fails_does_not_stop_the_others():
+    stripped = Cluster(("O", "H", "H"), [[0, 0, 0.1], [0, 0.8, -0.5], [0, -0.8, -0.5]], 9, 2)
+    first, failed, last = relax_batch([build("ZnL2"), stripped, build("CdL2")], "gfn2-xtb", fmax=0.5)
+    assert first.converged
+    assert last.converged
+    assert isinstance(failed, CalculationError)
+    assert str(failed).startswith("gfn2-xtb, H2O: tblite: Total number of electrons")
+
+
+def test_fixed_atoms_that_one_does_not_have_are_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("mscflow.tasks.relax_batch.LARGEST_BATCH", 1)
+    monkeypatch.setattr("mscflow.tasks.relax_batch.finish", lambda *_, **__: pytest.fail("it runs"))
+    with pytest.raises(InputError, match="fixed atom 10 does not exist: indices are 0 to 8"):
+        relax_batch([build("InL3"), build("ZnL2")], "gfn2-xtb", fixed=[10])
 
 
 def test_the_limit_of_steps_holds_for_each(rattled):

@@ -12,6 +12,7 @@ from mscflow.builder import precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import XTB
+from mscflow.levels.corrected import CorrectedXTB
 from mscflow.levels.hessian import DISPLACEMENT, XTB_ACCURACY, hessian
 from mscflow.tasks.relax import relax
 from mscflow.tasks.vibrate import Vibrations, vibrate
@@ -85,6 +86,14 @@ def test_dipole_derivatives_give_the_intensities_of_ase(water, tmp_path):
     theirs.read()
     expected = theirs.intensities[6:] * 42.255  # (D/Å)²/amu → km/mol
     assert [mode.intensity for mode in water.modes] == pytest.approx(expected, rel=0.02)
+
+
+def test_pair_potentials_take_the_accuracy_and_the_dipole_of_tight_binding():
+    cluster = relaxed("CO2", fmax=0.01)
+    plain, corrected = (hessian(cluster, level) for level in (XTB(), CorrectedXTB()))
+    assert corrected.asymmetry < 3 * plain.asymmetry < 0.01
+    assert np.abs(corrected.hessian - plain.hessian).max() > 0.1
+    np.testing.assert_allclose(corrected.dipole_derivatives, plain.dipole_derivatives, atol=1e-4)
 
 
 def test_a_diatomic_is_an_oscillator_of_its_reduced_mass():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +18,30 @@ from ase.calculators.idealgas import IdealGas
 from scipy.spatial.distance import cdist
 
 from mscflow.builder import build
-from mscflow.errors import InputError
+from mscflow.builder.fragments import fragment
+from mscflow.errors import CalculationError, InputError
 from mscflow.levels import MACE, XTB
-from mscflow.levels.potentials.domain import domain_file
+from mscflow.levels.potentials.domain import NO_DOMAIN, Domain, domain_file
 from mscflow.levels.potentials.registry import file_checksum, shipped_models
+from mscflow.tasks.relax import relax
 from mscflow.topology import topology
 from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal_copies
-from mscflow.train.explore import compared, explore, explored
-from mscflow.train.fit import fit, foundation_file, split
+from mscflow.train.evaluate import evaluate
+from mscflow.train.explore import _explore_one, compared, explore, explored
+from mscflow.train.fit import Split, fit, foundation_file, split
 from mscflow.train.labels import label, load, reacted, sample
 from mscflow.train.offsets import shifted
 from mscflow.train.pipeline import load_recipe, train
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
 from mscflow.train.starts import Start, starts
-from mscflow.train.validate import frame_errors, training_domain
+from mscflow.train.validate import (
+    StructureErrors,
+    exchange_errors,
+    frame_errors,
+    is_damaged,
+    structure_errors,
+    training_domain,
+)
 
 RECIPE_FILE = Path(__file__).parents[2] / "inputs" / "train_msc_small.yaml"
 RECIPE = Recipe(
@@ -86,6 +98,36 @@ def test_a_fit_to_labels_of_another_teacher_is_refused(trained, tmp_path):
         train(recipe, tmp_path / "run")
 
 
+def test_a_fit_that_another_recipe_began_is_refused(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "run")
+    wider = RECIPE.model_copy(update={"network": RECIPE.network.model_copy(update={"channels": 8})})
+    with pytest.raises(InputError, match=r"fit was fitted with another recipe \(network\.channels 4, now 8"):
+        fit(wider, [tmp_path / "run" / "labels"], tmp_path / "run" / "fit")
+    kept = System(cluster="ZnL2", ligand="acetate", trajectories=1, held_out=True)
+    with pytest.raises(InputError, match="another recipe .number of systems 1, now 2.: move it away"):
+        train(RECIPE.model_copy(update={"systems": (*RECIPE.systems, kept)}), tmp_path / "run")
+    assert len(list((tmp_path / "run" / "labels").iterdir())) == 13
+    more = RECIPE.exploration.model_copy(update={"rounds": 3})
+    assert fit(RECIPE.model_copy(update={"exploration": more}), [], tmp_path / "run" / "fit").exists()
+
+
+def test_labels_of_another_structure_or_sampling_are_refused(tmp_path):
+    def recipe(molecule, **settings):
+        sampling = Sampling(relax_steps=1, relax_dense=1, copies=0, squeezed=0, strains=(), **settings)
+        return Recipe(name="tiny", systems=(System(molecule=molecule, trajectories=1),), sampling=sampling)
+
+    [path] = label(recipe("CCO"), tmp_path)
+    assert path.name == "00-CCO-shell0-000.extxyz"
+    with pytest.raises(InputError, match="shell0-000.extxyz was made from another structure"):
+        label(recipe("CC=O"), tmp_path)
+    with pytest.raises(InputError, match="was made with another sampling"):
+        label(recipe("CCO", rattle=(0.1,)), tmp_path)
+    assert label(recipe("CCO"), tmp_path) == [path]
+    source = load(path)[0].info["source"]
+    path.write_text(path.read_text().replace(f' source="{source}"', ""))  # as earlier versions wrote it
+    assert label(recipe("CCO", rattle=(0.1,)), tmp_path) == [path]
+
+
 def test_a_cheap_level_may_move_what_a_dear_one_labels():
     start = starts(RECIPE)[0]
     sampling = Sampling(relax_steps=2, relax_dense=1, copies=1, squeezed=0, strains=())
@@ -98,20 +140,43 @@ def test_a_cheap_level_may_move_what_a_dear_one_labels():
     np.testing.assert_allclose(atoms.get_forces(), frames[-1].arrays["REF_forces"], atol=5e-4)
 
 
+class Collapse(Calculator):
+    """Pulls all atoms to one point."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms, *args):
+        super().calculate(atoms, *args)
+        away = atoms.positions - atoms.positions.mean(axis=0)
+        self.results = {"energy": 5 * (away**2).sum(), "forces": -10 * away}
+
+
+class Hole(XTB):
+    """A level at which everything collapses."""
+
+    def calculator(self, _cluster):
+        return Collapse()
+
+
 def test_a_mover_that_falls_into_a_hole_leaves_the_frames_before_it():
-    class Collapse(Calculator):
-        implemented_properties = ("energy", "forces")
-
-        def calculate(self, atoms, *args):
-            super().calculate(atoms, *args)
-            away = atoms.positions - atoms.positions.mean(axis=0)
-            self.results = {"energy": 5 * (away**2).sum(), "forces": -10 * away}
-
     start = starts(RECIPE)[0]
     sampling = Sampling(relax_steps=60, relax_dense=1, relax_every=100, squeezed=0)
     frames = sample(start, sampling, IdealGas(), Collapse())
     assert len(frames) == 1
     assert not reacted(start.cluster, frames[0].positions)
+
+
+def test_a_mover_that_fails_leaves_the_frames_before_it():
+    class Fails(IdealGas):
+        def calculate(self, atoms=None, properties=None, system_changes=()):
+            super().calculate(atoms, properties, system_changes)
+            self.results["forces"] = np.random.default_rng(0).normal(size=(len(atoms), 3))
+            self.n_calls = getattr(self, "n_calls", 0) + 1
+            if self.n_calls > 3:
+                raise CalculationError("the field does not converge")
+
+    sampling = Sampling(relax_steps=60, relax_dense=60, squeezed=0)
+    assert len(sample(starts(RECIPE)[0], sampling, IdealGas(), Fails())) == 3
 
 
 def test_the_model_has_learned_something(trained):
@@ -145,7 +210,7 @@ def test_what_the_model_never_saw_is_out_of_its_domain(trained):
     at_home = potential.extrapolation(cluster)
     assert at_home.shape == (len(cluster),)
     hydrogens = [symbol == "H" for symbol in cluster.symbols]
-    assert np.isinf(at_home[np.array(cluster.symbols) == "Zn"]).all() == ("Zn" not in domain.elements)
+    assert (at_home[np.array(cluster.symbols) == "Zn"] == NO_DOMAIN).all() == ("Zn" not in domain.elements)
     away = cluster.positions.copy()
     away[hydrogens] *= 1.4
     stretched = potential.extrapolation(cluster.replace(positions=away))
@@ -153,6 +218,22 @@ def test_what_the_model_never_saw_is_out_of_its_domain(trained):
     assert stretched[hydrogens].min() > at_home[hydrogens].max()
     turned = cluster.replace(positions=cluster.positions[:, [1, 2, 0]])
     np.testing.assert_allclose(potential.extrapolation(turned), at_home, rtol=1e-3)
+
+
+def test_a_domain_is_whole_or_not_there(monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "tiny.domain.npz"
+    Domain.fit({"H": rng.normal(size=(60, 30))}).save(path)
+    before = path.read_bytes()
+
+    def ends(stream, **_):
+        stream.write(before[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", ends)
+    with pytest.raises(KeyboardInterrupt):
+        Domain.fit({"H": rng.normal(size=(70, 30))}).save(path)
+    assert path.read_bytes() == before
 
 
 def test_thermal_copies_are_wider_when_hotter_and_follow_the_springs():
@@ -207,6 +288,30 @@ def test_exploration_adds_frames_and_the_fit_goes_on(trained):
     assert better.exists()
 
 
+def test_another_round_of_exploration_walks_elsewhere(trained):
+    _, model = trained
+    systems = (System(cluster="ZnL2", trajectories=1),)
+    recipe = RECIPE.model_copy(update={"systems": systems})
+    [start] = explored(recipe, 1)
+    assert explored(recipe, 2) == [start]
+    first, second, again = (_explore_one(recipe, start, model, n)[0].positions for n in (1, 2, 1))
+    assert np.abs(first - second).max() > 0.01
+    np.testing.assert_array_equal(first, again)
+
+
+def test_every_family_is_explored_and_not_always_from_the_same_structures():
+    systems = tuple(
+        System(cluster=name, trajectories=n) for name, n in (("ZnL2", 8), ("CdL2", 3), ("InL3", 1))
+    )
+    few = Exploration(rounds=2, trajectories=6)
+    recipe = RECIPE.model_copy(update={"systems": systems, "exploration": few})
+    rounds = [[start.key for start in explored(recipe, n)] for n in (1, 2)]
+    assert all(len(set(keys)) == 6 for keys in rounds)
+    assert all({key[3:7] for key in keys} == {"ZnL2", "CdL2", "InL3"} for keys in rounds)
+    assert set(rounds[0]) != set(rounds[1])
+    assert rounds[0] == [start.key for start in explored(recipe, 1)]
+
+
 def test_a_fit_starts_from_a_model(trained):
     place, model = trained
     network = Network(
@@ -226,9 +331,13 @@ def test_a_fit_starts_from_a_model(trained):
 def test_weights_of_the_last_epochs_are_averaged(trained):
     place, _ = trained
     recipe = RECIPE.model_copy(update={"network": RECIPE.network.model_copy(update={"averaged": 2})})
+    checkpoints = place / "averaged" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    other = next((place / "fit" / "checkpoints").glob("tiny_run-1_epoch-0*.pt"))
+    shutil.copy(other, checkpoints / "tiny_run-2_epoch-9.pt")  # of another seed
     model = fit(recipe, [place / "labels"], place / "averaged")
     found = torch.load(model, map_location="cpu", weights_only=False).state_dict()
-    files = list((place / "averaged" / "checkpoints").glob("*.pt"))
+    files = list(checkpoints.glob("tiny_run-1_*.pt"))
     epochs = {int(file.stem.split("_epoch-")[1].split("_")[0]): file for file in files}
     last = [
         torch.load(epochs[n], map_location="cpu", weights_only=True)["model"] for n in sorted(epochs)[-2:]
@@ -366,11 +475,22 @@ def test_chosen_families_only_are_explored():
 def test_a_fit_that_goes_on_takes_the_learning_rate_of_its_recipe(trained):
     place, _ = trained
     fit(RECIPE, [place / "labels"], place / "slower").unlink()
+    (place / "slower" / "recipe.json").unlink()  # a fit of which nobody knows how it began
     network = RECIPE.network.model_copy(update={"epochs": 4, "stage_two_lr": 5e-4})
     fit(RECIPE.model_copy(update={"network": network}), [place / "labels"], place / "slower")
     last = max((place / "slower" / "checkpoints").glob("*_swa.pt"), key=lambda file: file.stat().st_mtime)
     state = torch.load(last, weights_only=True)
     assert {group["lr"] for group in state["optimizer"]["param_groups"]} == {5e-4}
+
+
+def test_a_fit_goes_on_from_the_checkpoint_before_one_that_was_cut(trained, tmp_path):
+    place, model = trained
+    shutil.copytree(place / "fit", tmp_path / "fit")
+    (tmp_path / "fit" / model.name).unlink()
+    last = max((tmp_path / "fit" / "checkpoints").glob("*.pt"), key=lambda file: file.stat().st_mtime)
+    last.write_bytes(last.read_bytes()[:5000])
+    assert fit(RECIPE, [place / "labels"], tmp_path / "fit").exists()
+    assert last.with_suffix(".unreadable").exists()
 
 
 def test_the_recipe_trains_on_every_element_of_the_field():
@@ -393,6 +513,57 @@ def test_the_card_of_the_shipped_model_belongs_to_it():
     assert record.errors["held_out_force_mae_meV_per_A"] < 110
     assert record.errors["held_out_force_mae_without_pairs_meV_per_A"] < 80
     assert record.errors["core_bond_max_A"] < 0.2
+    for title, column, error in (
+        ("## Relaxed held-out structures", 3, "cation_separation_mean_A"),
+        ("## Exchange energies", 4, "exchange_energy_mae_eV"),
+    ):
+        rows = [row.split("|") for row in card.split(title)[1].split("\n## ")[0].splitlines()]
+        values = [abs(float(row[column])) for row in rows if len(row) > 4 and " yes " in row]
+        assert values
+        assert record.errors[error] == pytest.approx(np.mean(values), abs=1e-3)
+
+
+def test_the_card_compares_structures_that_were_held_out(monkeypatch, tmp_path):
+    monkeypatch.setattr("mscflow.train.evaluate.catalogue_structures", lambda _: [])
+    recipe = RECIPE.model_copy(update={"systems": (System(cluster="In4P", shells=5, trajectories=5),)})
+    [unseen] = [start.cluster.hash[:12] for start in starts(recipe) if start.held_out]
+    parts = tmp_path / "card" / f"{MACE().hash[:12]}-{XTB().hash[:12]}"
+    parts.mkdir(parents=True)
+    structure = StructureErrors("In4P", (0.1, 0.1), 0.1, kept=True)
+    (parts / f"structure-{unseen}.json").write_text(json.dumps(asdict(structure)))
+    (parts / f"exchanges-{unseen}.json").write_text("[]")
+    found = evaluate(recipe, MACE(), Split([], [], []), tmp_path, n_workers=1)
+    assert found.structures == (structure,)
+    assert found.n_compared == 1
+    assert found.exchanges_held_out
+    assert len(list(parts.iterdir())) == 2
+
+
+def test_a_structure_that_collapses_is_a_row_of_the_card(monkeypatch):
+    monkeypatch.setattr("mscflow.train.validate.EXCHANGE_IONS", ("Ga3+",))
+    start = fragment("In2P", "chloride")
+    found = structure_errors(start, Hole(), XTB(), fmax=0.5)
+    assert not found.kept
+    assert found.core_bond is None
+    assert "the model lets In2P(Cl)3 collapse" in found.failure
+    [reaction] = exchange_errors(start, Hole(), XTB(), fmax=0.5)
+    assert not reaction.kept
+    assert reaction.model is None
+    assert reaction.teacher is not None
+    assert "collapse" in reaction.failure
+    assert structure_errors(start, XTB(), Hole(), fmax=0.5) is None
+    assert exchange_errors(start, XTB(), Hole(), fmax=0.5) == []
+
+
+def test_the_path_of_a_model_is_no_damage(tmp_path):
+    model = shutil.copy(shipped_models()["msc-small"].path, tmp_path / "leftwich.model")
+    start = build("ZnL2").replace(charge=1, multiplicity=2)
+    found = relax(start, MACE(model=str(model)).trusting(), fmax=0.5)
+    assert "leftwich" in found.warnings[0]
+    assert not is_damaged(start, found.cluster)
+    away = found.cluster.positions.copy()
+    away[0] += 9.0
+    assert is_damaged(start, found.cluster.replace(positions=away))
 
 
 def test_families_that_are_held_out_are_never_trained_on():
@@ -418,10 +589,42 @@ def test_a_trainer_that_is_killed_leaves_no_worker_behind(tmp_path):
     assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
+def test_a_trainer_that_is_killed_leaves_no_fit_behind(trained, tmp_path):
+    shutil.copytree(trained[0] / "labels", tmp_path / "run" / "labels")
+    kept = System(cluster="ZnL2", ligand="acetate", trajectories=1, held_out=True)
+    endless = RECIPE.network.model_copy(update={"epochs": 10_000})
+    changes = {"systems": (*RECIPE.systems, kept), "network": endless}
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(RECIPE.model_copy(update=changes).model_dump_json())
+    trainer = psutil.Popen([sys.executable, "-m", "mscflow", "train", str(recipe), "--dir", tmp_path / "run"])
+    while not list((tmp_path / "run" / "fit").glob("checkpoints/*.pt")):
+        assert trainer.poll() is None
+        time.sleep(0.1)
+    fits = trainer.children(recursive=True)
+    assert fits
+    trainer.kill()
+    trainer.wait()
+    alive = psutil.wait_procs(fits, timeout=20)[1]
+    for process in alive:
+        process.kill()
+    assert not alive
+
+
 def test_a_recipe_that_keeps_nothing_for_testing_is_refused(tmp_path):
     with pytest.raises(InputError, match="nothing is kept for testing"):
         train(RECIPE, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_held_out_structures_without_a_frame_are_said_before_the_fit(trained, tmp_path):
+    shutil.copytree(trained[0] / "labels", tmp_path / "labels")
+    kept = System(molecule="OC=O", trajectories=1, held_out=True)
+    recipe = RECIPE.model_copy(update={"systems": (*RECIPE.systems, kept)})
+    (tmp_path / "labels" / f"{starts(recipe)[-1].key}.extxyz").touch()
+    recipe = recipe.model_copy(update={"exploration": Exploration()})
+    with pytest.raises(CalculationError, match="tiny: no test frame is left: gfn2-xtb has no answer"):
+        train(recipe, tmp_path)
+    assert not (tmp_path / "fit").exists()
 
 
 def test_one_trajectory_is_not_enough(tmp_path):
@@ -435,6 +638,21 @@ def test_bad_recipes_are_one_line(tmp_path):
     path.write_text("name: x\nsystems: []\nsampling: {}\nexploration: {}\nnetwork: {chanels: 3}\n")
     with pytest.raises(InputError, match=r"recipe\.yaml: network\.chanels"):
         load_recipe(path)
+    for setting, message in (
+        ("name: ../../x", "name: '../../x' cannot be the name of a model"),
+        ("seed: -1", "seed: Input should be greater than or equal to 0"),
+        ("systems: [{molecule: C, shells: 5, trajectories: 5}]", "a molecule alone has no arrangements"),
+        ("systems: [{fragment: In, neutral: {PH3: 0}, trajectories: 5}]", "neutral.PH3: Input should be gr"),
+        ("sampling: {relax_every: 0}", "sampling.relax_every: Input should be greater than 0"),
+        ("sampling: {rattle: []}", "sampling.rattle: Tuple should have at least 1 item"),
+        ("sampling: {copies: -1}", "sampling.copies: Input should be greater than or equal to 0"),
+        ("exploration: {every: 0}", "exploration.every: Input should be greater than 0"),
+        ("network: {stage_two: 0}", "network.stage_two: Input should be greater than 0"),
+    ):
+        recipe = {"name": "name: x", "systems": "systems: []"} | {setting.partition(":")[0]: setting}
+        path.write_text("\n".join(recipe.values()))
+        with pytest.raises(InputError, match=message):
+            load_recipe(path)
 
 
 def test_a_recipe_finds_the_model_it_starts_from_beside_itself(monkeypatch, tmp_path):

@@ -27,6 +27,9 @@ MARGIN = 1.25
 MIN_ATOMS = 50
 """An element with fewer training atoms has no domain: all its atoms count as outside."""
 
+NO_DOMAIN = 1e6
+"""Relative distance of an atom whose element has no domain: finite, so that JSON can hold it."""
+
 
 @dataclass(frozen=True)
 class ElementDomain:
@@ -76,9 +79,9 @@ class Domain:
         Returns
         -------
         ndarray
-            Shape (n_atoms,); infinite for elements without a domain.
+            Shape (n_atoms,); `NO_DOMAIN` for elements without a domain.
         """
-        relative = np.full(len(symbols), np.inf)
+        relative = np.full(len(symbols), NO_DOMAIN)
         names = np.array(symbols)
         for symbol, domain in self.elements.items():
             mine = names == symbol
@@ -86,14 +89,16 @@ class Domain:
         return relative
 
     def save(self, path: Path) -> None:
-        """Write the domain as a NumPy archive, without pickles."""
+        """Write the domain as a NumPy archive, without pickles; the file is whole at any time."""
         arrays: dict[str, np.ndarray] = {}
         for symbol, domain in self.elements.items():
             arrays[f"{symbol}.mean"] = domain.mean.astype(np.float32)
             arrays[f"{symbol}.projection"] = domain.projection.astype(np.float32)
             arrays[f"{symbol}.limit"] = np.array(domain.limit)
-        with path.open("wb") as stream:
+        partial = path.with_name(f".{path.name}.partial")
+        with partial.open("wb") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Domain:

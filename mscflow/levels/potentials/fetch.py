@@ -17,6 +17,7 @@ from mscflow.errors import DownloadError, InputError
 from mscflow.levels.potentials.domain import domain_file
 from mscflow.levels.potentials.foundation import FoundationModel, foundation_models
 from mscflow.levels.potentials.library import (
+    Library,
     RegisteredModel,
     check_name,
     keep_file,
@@ -74,8 +75,7 @@ def fetch_model(model: FoundationModel, trust: bool = False, progress: Progress 
     InputError
         If the file in the cache is not the recorded one, or nobody vouches for it.
     """
-    library = load_library()
-    recorded = library.fetched.get(model.name)
+    recorded = load_library().fetched.get(model.name)
     path = model.path
     if path.is_file():
         checksum = file_checksum(path)
@@ -88,6 +88,7 @@ def fetch_model(model: FoundationModel, trust: bool = False, progress: Progress 
     else:
         checksum = _download(model, path, recorded, progress)
     if recorded is None:
+        library = load_library()  # again: others may have written it during the download
         library.fetched[model.name] = checksum
         save_library(library)
     return checksum
@@ -157,9 +158,7 @@ def add_model(file: Path, name: str, trust: bool = False, licence: str | None = 
         given.
     """
     check_name(name)
-    library = load_library()
-    if name in shipped_models() or name in foundation_models() or name in library.registered:
-        raise InputError(f"there is a model {name!r} already: choose another name")
+    _library_without(name)
     if not file.is_file():
         raise InputError(f"{file}: no such file")
     checksum = file_checksum(file)
@@ -180,9 +179,18 @@ def add_model(file: Path, name: str, trust: bool = False, licence: str | None = 
         licence=licence,
         source=str(file),
     )
+    library = _library_without(name)  # read again: others may have written it while the model was loaded
     library.registered[name] = entry
     save_library(library)
     return entry
+
+
+def _library_without(name: str) -> Library:
+    """Return the library as it is now; refuse a name that is taken."""
+    library = load_library()
+    if name in shipped_models() or name in foundation_models() or name in library.registered:
+        raise InputError(f"there is a model {name!r} already: choose another name")
+    return library
 
 
 def remove_model(name: str) -> None:
