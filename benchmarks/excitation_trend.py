@@ -31,7 +31,9 @@ def lowest(core: str) -> Cluster:
     starts = [fragment(core, "formate", seed=seed) for seed in range(N_ARRANGEMENTS)]
     found = [relax(start, "mace:msc-small", fmax=0.05) for start in starts]
     intact = [
-        relaxed for start, relaxed in zip(starts, found, strict=True) if not is_damaged(start, relaxed.cluster)
+        relaxed
+        for start, relaxed in zip(starts, found, strict=True)
+        if not is_damaged(start, relaxed.cluster)
     ]
     return min(intact, key=lambda relaxed: relaxed.energy).cluster
 
