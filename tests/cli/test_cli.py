@@ -78,6 +78,7 @@ def bad_input(tmp_path):
     (tmp_path / "fmax.yaml").write_text("name: x\nstructure: {build: In4P}\nrelax: {fmax: -1}\n")
     (tmp_path / "locked").write_text("a file where a directory is wanted")
     (tmp_path / "ok.yaml").write_text("name: x\nstructure: {build: ZnL2}\n")
+    (tmp_path / "site.yaml").write_text("pools: {all: {cores: 1, memory_gib: 1}}\n")
     return {
         "relax none.xyz": "none.xyz: no such file",
         "relax odd.xyz": "odd.xyz: charge 0 leaves 1 electrons, an odd number: multiplicity must be 2, 4",
@@ -103,6 +104,8 @@ def bad_input(tmp_path):
         "run ion.yaml": "ion.yaml: exchange.ions.0: unknown ion 'Zn3+'",
         "run fmax.yaml": "fmax.yaml: relax.fmax:",
         "run ok.yaml --executor cloud": "unknown executor 'cloud'",
+        "run ok.yaml --executor slurm --site site.yaml --walltime 2h": "--walltime is for jobs on this",
+        "run ok.yaml --executor slurm --site site.yaml --memory 2": "--memory is for jobs on this machine",
         "run ok.yaml --dir locked/run": "cannot be written",
         "resume nowhere": "no run here",
         "status nowhere": "no run here",
