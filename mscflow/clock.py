@@ -9,7 +9,8 @@ from pathlib import Path
 from mscflow.errors import InputError, OutOfTimeError
 
 DEADLINES = ("MSCFLOW_DEADLINE", "SLURM_JOB_END_TIME")
-"""Environment variables that say when the process will be ended / s since the epoch."""
+"""Environment variables that say when the process will be ended / s since the epoch; Slurm has its own from
+23.02 on, see ``hpc/campaign.sbatch``."""
 
 RESERVE_S = 5.0
 """Time kept for writing the state and ending / s."""

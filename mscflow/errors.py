@@ -38,5 +38,9 @@ class StoreError(MscflowError):
     exit_code = 2
 
 
+class StaleWarning(UserWarning):
+    """A result of a run that goes on lacks what is computed anew; the message says which, in one line."""
+
+
 class RepairWarning(UserWarning):
     """Something in an input file was mended; the message says what, in one line."""

@@ -16,6 +16,7 @@ from mscflow.cluster import Cluster
 from mscflow.errors import InputError, RepairWarning
 from mscflow.reading.crystal import Crystal, bonds_cross_border, one_cluster, parse_cif
 from mscflow.reading.hydrogens import missing_hydrogens
+from mscflow.reading.molfile import molfile_charge
 from mscflow.reading.repair import without_duplicates
 from mscflow.reading.xyz import parse_xyz
 from mscflow.topology import topology
@@ -123,10 +124,20 @@ def _read_object(source: Atoms | SiteCollection, overrides: dict[str, Any]) -> t
         return _from_ase(source, overrides), []
     from pymatgen.core import Molecule, Structure
 
+    if isinstance(source, (Molecule, Structure)) and not source.is_ordered:
+        raise InputError("the structure is disordered: one atom on every site is needed")
     if isinstance(source, Molecule):
         return Cluster.from_pymatgen(source, **overrides), []
     if isinstance(source, Structure):
-        return _read_object(source.to_ase_atoms(), overrides)
+        atoms, charge = source.to_ase_atoms(), source.charge
+        if not charge or "charge" in overrides:
+            return _read_object(atoms, overrides)
+        cluster, repairs = _read_object(atoms, {**overrides, "charge": charge})
+        if len(cluster) != len(source):
+            raise InputError(
+                f"the charge {charge:+g} is that of several molecules: give that of {cluster.formula}"
+            )
+        return cluster, repairs
     raise InputError(
         f"a file, ASE atoms, or a pymatgen Molecule or Structure is needed, not {type(source).__name__}"
     )
@@ -167,7 +178,7 @@ def require_writable(path: Path) -> None:
 
 
 def _format(path: Path) -> str:
-    kind = "vasp" if path.name.startswith(VASP_NAMES) else FORMATS.get(path.suffix.lower())
+    kind = FORMATS.get(path.suffix.lower(), "vasp" if path.name.startswith(VASP_NAMES) else None)
     if kind is None:
         raise InputError(f"{path}: unknown format {path.suffix!r}: {suggest(path.suffix, FORMATS)}")
     return kind
@@ -276,7 +287,9 @@ def _is_odd(symbol: str) -> bool:
 
 
 def _read_ase(path: Path, kind: str, overrides: dict[str, Any]) -> tuple[Cluster, list[str]]:
+    charge = molfile_charge(_text(path)) if kind in ("mol", "sdf") else {}
     atoms = _ase_atoms(path, kind)
+    atoms.info.update(charge)
     keep, repairs = without_duplicates(atoms.get_chemical_symbols(), atoms.get_positions())
     return _with_charge(atoms[keep], overrides, repairs)
 

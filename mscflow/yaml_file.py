@@ -35,10 +35,15 @@ def read_model(path: Path, model: type[Model], hint: str = "") -> Model:
     if not path.is_file():
         raise InputError(f"{path}: no such file{hint}")
     try:
-        return model.model_validate(YAML(typ="safe", pure=True).load(path.read_text()))
+        return model.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    except (UnicodeDecodeError, OSError) as err:
+        raise InputError(f"{path}: cannot be read as text in UTF-8: {err}") from err
     except YAMLError as err:
         raise InputError(f"{path}: YAML syntax: {' '.join(str(err).split())}") from err
     except ValidationError as err:
         problem = err.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')}") from err
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "model_type":
+            message = f"settings, one `name: value` a line, are needed, not {problem['input']!r:.40}"
+        raise InputError(": ".join(filter(None, (str(path), where, message)))) from err

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from jobflow import Flow, OnMissing, Response, job
+from jobflow import Flow, Maker, OnMissing, Response, job
 
 from mscflow.clock import Clock, out_of_time
 
@@ -25,6 +26,19 @@ def total(values):
 @job
 def fail():
     raise RuntimeError("this job always fails")
+
+
+@job
+def once_there(path, value):
+    """Fail as long as a file is missing."""
+    if not Path(path).exists():
+        raise RuntimeError(f"{path} is missing")
+    return value
+
+
+@job
+def spread(values):
+    return Response(replace=total(values))
 
 
 @job
@@ -82,6 +96,18 @@ def die_once(marker):
     return "survived"
 
 
+@dataclass
+class FailingMaker(Maker):
+    """Computes no species."""
+
+    name: str = "relax"
+    level: str = "gfn2-xtb"
+
+    @job
+    def make(self, cluster):
+        raise RuntimeError(f"{cluster.formula} cannot be relaxed")
+
+
 def chain(n, pause=0.0):
     jobs = [add(0, 1, pause)]
     for _ in range(n - 1):
@@ -130,8 +156,8 @@ def node(seconds: float) -> str:
 
 
 @job
-def count_to(number: int, path: str) -> dict[str, int]:
-    """Count seconds; the state is in a file, and the count stops before the process is ended."""
+def count_to(number: int, path: str, pause: float = 1.0) -> dict[str, int]:
+    """Count slowly; the state is in a file, and the count stops before the process is ended."""
     state = Path(path)
     counted, blocks = map(int, state.read_text().split()) if state.exists() else (0, 0)
     blocks += 1
@@ -139,7 +165,7 @@ def count_to(number: int, path: str) -> dict[str, int]:
     while counted < number:
         if clock.is_over():
             raise out_of_time(f"counted to {counted}", state)
-        time.sleep(1)
+        time.sleep(pause)
         counted += 1
         state.write_text(f"{counted} {blocks}")
     return {"counted": counted, "blocks": blocks}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import molecule
+from pymatgen.core import Structure
 
 from mscflow.builder import build
 from mscflow.cluster import Cluster
@@ -235,6 +236,79 @@ def test_other_formats(tmp_path, suffix):
         )
         path.write_text(f"water\n\n\n  3  0  0  0  0  0            999 V2000\n{rows}M  END\n")
     assert read(path).composition == water.composition
+
+
+OXALATE = """oxalate
+
+
+  6  5  0  0  0  0            999 V2000
+    0.7800    0.0000    0.0000 C   0  0
+   -0.7800    0.0000    0.0000 C   0  0
+    1.3500    1.1200    0.0000 O   0  {0}
+    1.3500   -1.1200    0.0000 O   0  0
+   -1.3500    1.1200    0.0000 O   0  {0}
+   -1.3500   -1.1200    0.0000 O   0  0
+  1  2  1  0
+{1}M  END
+"""
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".mol"])
+@pytest.mark.parametrize(
+    ("code", "properties", "charge"),
+    [
+        (0, "M  CHG  2   3  -1   5  -1\n", -2),
+        (0, "M  CHG  1   3  -1\nM  CHG  1   5  -1\n", -2),
+        (5, "", -2),
+        (5, "M  CHG  2   3   1   5   1\n", 2),
+        (0, "", 0),
+    ],
+)
+def test_the_charges_of_a_molfile_are_read(tmp_path, suffix, code, properties, charge):
+    path = tmp_path / f"oxalate{suffix}"
+    path.write_text(OXALATE.format(code, properties) + "$$$$\n" + OXALATE.format(7, ""))
+    assert read(path).charge == charge
+    assert read(path, charge=-4).charge == -4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [("V2000", "V3000", "V3000 are not read"), ("-1\n", "-x\n", "'M  CHG' is no integer")],
+)
+def test_a_molfile_whose_charges_cannot_be_read_is_refused(tmp_path, old, new, message):
+    path = tmp_path / "oxalate.mol"
+    path.write_text(OXALATE.format(0, "M  CHG  1   3  -1\n").replace(old, new))
+    with pytest.raises(InputError, match=message):
+        read(path)
+
+
+def test_the_charge_of_a_pymatgen_structure_is_kept():
+    cluster = build("ZnL2")
+    shifted = cluster.positions - cluster.positions.min(axis=0) + 3.0
+    cell = np.diag(shifted.max(axis=0) + 3.0)
+    dication = Structure(cell, cluster.symbols, shifted, charge=2, coords_are_cartesian=True)
+    assert read(dication).charge == 2
+    assert read(dication, charge=-2).charge == -2
+    two = Structure(
+        2 * cell,
+        2 * cluster.symbols,
+        np.vstack([shifted, shifted + cell.diagonal()]),
+        charge=2,
+        coords_are_cartesian=True,
+    )
+    with pytest.raises(InputError, match=r"the charge \+2 is that of several molecules"):
+        read(two)
+    assert read(two, charge=2).composition == cluster.composition
+    dication[0] = {"Zn": 0.5, "Cd": 0.5}
+    with pytest.raises(InputError, match="disordered"):
+        read(dication)
+
+
+def test_a_known_suffix_wins_over_names_of_vasp(tmp_path):
+    cluster = build("ZnL2")
+    path = write(cluster, tmp_path / "POSCAR_start.xyz")
+    assert path.read_text().startswith(f"{len(cluster)}\n")
+    assert read(path).composition == cluster.composition
 
 
 def read_text(tmp_path: Path, content: str) -> Cluster:

@@ -13,7 +13,7 @@ import typer
 from mscflow import __version__
 from mscflow.cli import calculations, campaigns, experiment, models, status, store, structures
 from mscflow.cli.doctor import doctor
-from mscflow.errors import MscflowError, RepairWarning
+from mscflow.errors import MscflowError, RepairWarning, StaleWarning
 
 app = typer.Typer(
     name="mscflow",
@@ -74,9 +74,9 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """Print what was mended in one line; other libraries' warnings are no business of a user."""
+    """Print our own warnings, one line each; other libraries' warnings are no business of a user."""
     del place
-    if issubclass(category, RepairWarning):
+    if issubclass(category, (RepairWarning, StaleWarning)):
         print(f"warning: {message}", file=sys.stderr)
 
 

@@ -67,6 +67,7 @@ def run(
     from mscflow.executors.remote import Remote, submit
 
     where = _where(executor, site)
+    _require_no_limits(site, walltime, memory)
     settings = load_campaign(campaign)
     cluster = settings.cluster(campaign.parent)
     warn(settings.require(cluster))
@@ -125,6 +126,7 @@ def resume(
     where = _where(executor, site)
     if isinstance(where, Remote):
         raise InputError(f"a run on jobflow-remote goes on by itself: mscflow fetch {directory}")
+    _require_no_limits(site, walltime, memory)
     limit_time(walltime)
     limit_memory(memory)
     with Progress(directory.name) as progress:
@@ -194,6 +196,13 @@ def _where(executor: str, site: Path | None) -> str | Site | Remote:
     if executor not in (found.scheduler, "local"):
         raise InputError(f"{site} is for {found.scheduler}, not for {executor}")
     return found
+
+
+def _require_no_limits(site: Path | None, walltime: str | None, memory: float | None) -> None:
+    """Refuse limits of this process where jobs run in others, whose limits are those of the site's file."""
+    for option, value in (("--walltime", walltime), ("--memory", memory)):
+        if site is not None and value is not None:
+            raise InputError(f"{option} is for jobs on this machine: {site} says what jobs there may take")
 
 
 def _conclude(directory: Path, as_json: bool) -> None:

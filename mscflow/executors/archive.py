@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -61,13 +62,27 @@ def check(path: Path) -> list[str]:
 def export(path: Path, target: Path) -> int:
     """Write all documents to a file of JSON lines, packed if its name ends in ``.gz``; return their number.
 
-    Each line is ``{"collection": ..., "document": ...}`` in MongoDB's extended JSON.
+    Each line is ``{"collection": ..., "document": ...}`` in MongoDB's extended JSON. The file is there as a
+    whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If the target is there already, or cannot be written.
     """
+    _require_new(target)
+    partial = target.with_name(f".partial-{target.name}")
     n = 0
-    with _opened(target, "wt") as stream:
-        for collection, text in _documents(path):
-            stream.write(f'{{"collection": {json.dumps(collection)}, "document": {text}}}\n')
-            n += 1
+    try:
+        with _opened(partial, "wt") as stream:
+            for collection, text in _documents(path):
+                stream.write(f'{{"collection": {json.dumps(collection)}, "document": {text}}}\n')
+                n += 1
+        partial.rename(target)
+    except OSError as err:
+        raise StoreError(f"{target}: cannot be written: {err.strerror or err}") from err
+    finally:
+        partial.unlink(missing_ok=True)
     return n
 
 
@@ -77,24 +92,36 @@ def take_in(source: Path, path: Path) -> int:
     Raises
     ------
     InputError
-        If the file is missing or a line is none that `export` writes; nothing is written then.
+        If the file is missing or damaged, or a line is none that `export` writes; nothing is written then.
     """
     if not source.is_file():
         raise InputError(f"{source}: no such file")
-    lines: list[tuple[str, dict[str, Any]]] = []
-    with _opened(source, "rt") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                content = json_util.loads(line)
-                collection, document = content["collection"], dict(content["document"])
-            except (ValueError, KeyError, TypeError) as err:
-                raise InputError(f"{source}, line {number}: no exported document") from err
-            if collection not in COLLECTIONS:
-                known = ", ".join(COLLECTIONS)
-                raise InputError(f"{source}, line {number}: unknown collection {collection!r}: {known}")
-            lines.append((collection, document))
+    try:
+        with _opened(source, "rt") as stream:
+            lines = [_taken(line, f"{source}, line {n}") for n, line in enumerate(stream, start=1)]
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as err:
+        reason = " ".join(str(err).split())
+        raise InputError(f"{source}: no whole file that `mscflow store export` wrote: {reason}") from err
     _write(path, lines)
     return len(lines)
+
+
+def _taken(line: str, where: str) -> tuple[str, dict[str, Any]]:
+    """Return collection and document of a line of an exported file.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        content = json_util.loads(line)
+        collection, document = content["collection"], dict(content["document"])
+    except (ValueError, KeyError, TypeError) as err:
+        raise InputError(f"{where}: no exported document") from err
+    if collection not in COLLECTIONS:
+        raise InputError(f"{where}: unknown collection {collection!r}: {', '.join(COLLECTIONS)}")
+    return collection, document
 
 
 def merge(paths: Sequence[Path], target: Path) -> int:
@@ -105,8 +132,7 @@ def merge(paths: Sequence[Path], target: Path) -> int:
     StoreError
         If two stores have different documents of one job, or the target is there already.
     """
-    if target.exists():
-        raise StoreError(f"{target} is there already: name a new file")
+    _require_new(target)
     found: dict[tuple, tuple[str, dict[str, Any]]] = {}
     origin: dict[tuple, Path] = {}
     for path in paths:
@@ -121,6 +147,11 @@ def merge(paths: Sequence[Path], target: Path) -> int:
             found[key], origin[key] = (collection, document), path
     _write(target, list(found.values()))
     return len(found)
+
+
+def _require_new(target: Path) -> None:
+    if target.exists():
+        raise StoreError(f"{target} is there already: name a new file")
 
 
 def _documents(path: Path) -> Iterator[tuple[str, str]]:
@@ -148,12 +179,9 @@ def _write(path: Path, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
 
 
 def _opened(path: Path, mode: str) -> IO[str]:
-    try:
-        if path.suffix == ".gz":
-            return gzip.open(path, mode, encoding="utf-8")  # type: ignore[return-value]  # text by its mode
-        return path.open(mode, encoding="utf-8")
-    except OSError as err:
-        raise InputError(f"{path}: {err.strerror}") from err
+    if path.suffix == ".gz":
+        return gzip.open(path, mode, encoding="utf-8")  # type: ignore[return-value]  # text by its mode
+    return path.open(mode, encoding="utf-8")
 
 
 def _damaged_documents(connection: sqlite3.Connection, collection: str) -> list[str]:
@@ -207,5 +235,6 @@ def _missing_outputs(connection: sqlite3.Connection) -> list[str]:
         "SELECT name FROM jobs WHERE state=? AND NOT EXISTS "
         "(SELECT 1 FROM outputs WHERE outputs.uuid=jobs.uuid AND outputs.idx=jobs.idx)"
     )
-    gone = connection.execute(query, [State.DONE])
-    return problems + [f"job {name!r} is done, but its output is gone: delete its row" for (name,) in gone]
+    for (name,) in connection.execute(query, [State.DONE]):
+        problems.append(f"job {name!r} is done, but its output is gone: `mscflow resume` runs it again")
+    return problems

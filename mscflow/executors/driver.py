@@ -284,6 +284,7 @@ class Driver:
                 self._consider(self._settle(key, State.FAILED, f"{err}, {executor.max_attempts} times"))
             return
         if "postponed" in answer:
+            self.deaths[key] = 0
             self.journal.postpone(key, answer["postponed"])
             if executor.goes_on:
                 heapq.heappush(self.ready, (self.jobs[key].number, key))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 from bson import json_util
 
 from mscflow.errors import StoreError
-from mscflow.store import open_database, transaction, upsert
+from mscflow.store import explain, open_database, transaction, upsert
 
 
 class State(StrEnum):
@@ -144,8 +145,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = open_database(path)
-        found = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone()
-        if found is None:
+        if not self._read("SELECT 1 FROM sqlite_master WHERE name='meta'"):
             with self._transaction() as connection:
                 connection.execute(_CREATE)
                 connection.execute(
@@ -159,9 +159,30 @@ class Journal:
     def _transaction(self) -> transaction:
         return transaction(self._connection, self.path)
 
+    def _read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query.
+
+        Raises
+        ------
+        StoreError
+            If the file is damaged or cannot be read.
+        """
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as err:
+            raise explain(err, self.path) from err
+
+    def _document(self, text: str) -> dict[str, Any]:
+        try:
+            return json_util.loads(text)
+        except ValueError as err:
+            raise StoreError(
+                f"{self.path}: a document cannot be read: `mscflow store check` names it"
+            ) from err
+
     def meta(self) -> dict[str, str]:
         """Return facts of the run: campaign, hash, times."""
-        return dict(self._connection.execute("SELECT key, value FROM meta"))
+        return dict(self._read("SELECT key, value FROM meta"))
 
     def begin(self, meta: dict[str, str], jobs: Sequence[NewJob]) -> None:
         """Record a run and all its jobs before any of them runs."""
@@ -172,47 +193,45 @@ class Journal:
     def rows(self, after: int = 0) -> list[JobRow]:
         """Return the jobs with a number larger than `after`, in order."""
         query = f"SELECT {_COLUMNS} FROM jobs WHERE number > ? ORDER BY number"  # noqa: S608 - our columns
-        return [_row(values) for values in self._connection.execute(query, [after])]
+        return [_row(values) for values in self._read(query, [after])]
 
     def row(self, key: tuple[str, int]) -> JobRow:
         """Return one job."""
         query = f"SELECT {_COLUMNS} FROM jobs WHERE uuid=? AND idx=?"  # noqa: S608 - our columns
-        return _row(self._connection.execute(query, key).fetchone())
+        return _row(self._read(query, key)[0])
 
     def text(self, key: tuple[str, int]) -> str:
         """Return a job as JSON."""
-        found = self._connection.execute("SELECT job FROM jobs WHERE uuid=? AND idx=?", key).fetchone()
-        if found is None:
+        found = self._read("SELECT job FROM jobs WHERE uuid=? AND idx=?", key)
+        if not found:
             raise StoreError(f"{self.path}: no job {key[0]} with index {key[1]}")
-        return found[0]
+        return found[0][0]
 
     def outputs(self, uuids: Sequence[str]) -> list[dict[str, Any]]:
         """Return the output documents of jobs."""
         return [
-            json_util.loads(text)
+            self._document(text)
             for uuid in uuids
-            for (text,) in self._connection.execute(
-                "SELECT document FROM outputs WHERE uuid=? ORDER BY idx", [uuid]
-            )
+            for (text,) in self._read("SELECT document FROM outputs WHERE uuid=? ORDER BY idx", [uuid])
         ]
 
     def blobs(self, keys: Sequence[str]) -> list[dict[str, Any]]:
         """Return large objects by their key."""
         return [
-            json_util.loads(text)
+            self._document(text)
             for key in keys
-            for (text,) in self._connection.execute("SELECT document FROM data WHERE blob=?", [key])
+            for (text,) in self._read("SELECT document FROM data WHERE blob=?", [key])
         ]
 
     def asked(self) -> dict[tuple[str, int], dict[str, Any]]:
         """Return what the `Response` of finished jobs asked for or kept beside their output."""
-        found = self._connection.execute("SELECT uuid, idx, response FROM responses")
+        found = self._read("SELECT uuid, idx, response FROM responses")
         return {(uuid, index): json.loads(text) for uuid, index, text in found}
 
     def detours(self) -> dict[str, list[str]]:
         """Return the uuids of the detours of jobs: their children wait for these, come what may."""
         found: dict[str, list[str]] = {}
-        for uuid, detour in self._connection.execute("SELECT uuid, detour FROM detours"):
+        for uuid, detour in self._read("SELECT uuid, detour FROM detours"):
             found.setdefault(uuid, []).append(detour)
         return found
 

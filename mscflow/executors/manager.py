@@ -8,13 +8,15 @@ import hashlib
 import json
 import re
 import time
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mscflow.earlier import INDEX_FILE, write_index
-from mscflow.errors import CalculationError, InputError, StoreError
+from mscflow.errors import CalculationError, InputError, StaleWarning, StoreError
+from mscflow.executors import worker
 from mscflow.executors.driver import Driver, JobEvent, job_directory, new_jobs, slug
 from mscflow.executors.journal import Journal, NewJob, State
 from mscflow.executors.site import Site
@@ -81,7 +83,8 @@ def run(
     Raises
     ------
     InputError
-        If an earlier run is none.
+        If an earlier run is none, jobflow-remote runs the jobs of the directory, or a worker imports the
+        script that calls this.
     StoreError
         If the directory holds another flow, is in use, read-only, or the disk is full.
     CalculationError
@@ -89,6 +92,7 @@ def run(
     """
     from jobflow.core.flow import get_flow
 
+    _require_main()
     if executor != "local" and not isinstance(executor, Site):
         raise InputError(f"unknown executor {executor!r}: 'local', or the Site of a batch system")
     for other in (*earlier, *([] if isinstance(reuse, bool) else reuse)):
@@ -97,12 +101,13 @@ def run(
     directory = Path(dir) if dir is not None else _new_directory(flow.name)
     with opened(directory) as journal:
         meta = journal.meta()
+        _require_local(meta, directory)
         jobs = new_jobs(flow)
-        fingerprint = jobs_fingerprint(jobs)
+        texts = {job.uuid: job.text for job in jobs}
         if not meta:
             stores = [str(Path(other).resolve() / STORE_FILE) for other in earlier]
             journal.begin({**facts(flow, jobs, campaign), "earlier": json.dumps(stores)}, jobs)
-        elif meta["fingerprint"] != fingerprint:
+        elif jobs_fingerprint(texts) != _stored_fingerprint(journal):
             raise StoreError(
                 f"{directory} holds another campaign or another version of {meta['name']!r}, "
                 f"not {flow.name!r}: choose another directory with --dir"
@@ -128,23 +133,49 @@ def resume(
     Raises
     ------
     InputError
-        If there is no run.
+        If there is no run, jobflow-remote runs its jobs, or a worker imports the script that calls this.
     """
+    _require_main()
     directory = Path(dir)
     require_run(directory)
     with opened(directory) as journal:
         if not journal.meta():
             raise InputError(f"{directory}: stopped before it began: start it with `mscflow run CAMPAIGN`")
-        if REMOTE_PROJECT in journal.meta():
-            raise InputError(f"{directory}: jobflow-remote runs its jobs: `mscflow fetch {directory}`")
+        _require_local(journal.meta(), directory)
         return _drive(journal, directory, on_event, executor, n_workers)
+
+
+def _require_main() -> None:
+    """Refuse to run anything while a worker imports the script that defines its jobs.
+
+    Raises
+    ------
+    InputError
+        If that is so.
+    """
+    if worker.importing:
+        raise InputError(
+            "a worker imports this script: put mscflow.run under `if __name__ == '__main__':` there"
+        )
+
+
+def _require_local(meta: Mapping[str, str], directory: Path) -> None:
+    """Refuse a run that was submitted to jobflow-remote.
+
+    Raises
+    ------
+    InputError
+        If it was.
+    """
+    if REMOTE_PROJECT in meta:
+        raise InputError(f"{directory}: jobflow-remote runs its jobs: `mscflow fetch {directory}`")
 
 
 def facts(flow: Flow, jobs: Sequence[NewJob], campaign: str) -> dict[str, str]:
     """Return what a run directory knows of its flow."""
     return {
         "name": flow.name,
-        "fingerprint": jobs_fingerprint(jobs),
+        "fingerprint": jobs_fingerprint({job.uuid: job.text for job in jobs}),
         "campaign": campaign,
         "created": str(time.time()),
         "uuids": json.dumps([job.uuid for job in jobs]),
@@ -164,19 +195,35 @@ def require_run(directory: Path) -> None:
         raise InputError(f"{directory}: no run here (no {STORE_FILE}): start one with `mscflow run CAMPAIGN`")
 
 
-def jobs_fingerprint(jobs: Sequence[NewJob]) -> str:
-    """Return the SHA-256 of what a flow computes: functions, arguments, order; no uuids, no versions."""
-    text = f"[{','.join(job.text for job in jobs)}]"
-    numbers = {job.uuid: f"job-{number}" for number, job in enumerate(jobs)}
-    text = UUID.sub(lambda found: numbers.get(found[0], found[0]), text)
-    content = _without(json.loads(text), ("@version", "hosts", "metadata"))
+def jobs_fingerprint(jobs: Mapping[str, str]) -> str:
+    """Return the SHA-256 of what a flow computes: functions, arguments, order; no uuids, no versions.
+
+    Parameters
+    ----------
+    jobs
+        The jobs as JSON, by uuid.
+    """
+    numbers = {uuid: f"job-{number}" for number, uuid in enumerate(jobs)}
+    text = UUID.sub(lambda found: numbers.get(found[0], found[0]), f"[{','.join(jobs.values())}]")
+    content = [
+        {key: _without_versions(value) for key, value in job.items() if key not in ("hosts", "metadata")}
+        for job in json.loads(text)
+    ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _without(value: Any, keys: Sequence[str]) -> Any:
+def _stored_fingerprint(journal: Journal) -> str:
+    """Return the fingerprint of a run's jobs; what it stored itself may be that of an earlier mscflow."""
+    uuids = json.loads(journal.meta()["uuids"])
+    return jobs_fingerprint({row.uuid: journal.text(row.key) for row in journal.rows()[: len(uuids)]})
+
+
+def _without_versions(value: Any) -> Any:
+    """Return plain data without the versions of packages beside the classes of objects."""
     if isinstance(value, dict):
-        return {key: _without(item, keys) for key, item in value.items() if key not in keys}
-    return [_without(item, keys) for item in value] if isinstance(value, list) else value
+        marks = ("@version",) if "@module" in value else ()
+        return {key: _without_versions(item) for key, item in value.items() if key not in marks}
+    return [_without_versions(item) for item in value] if isinstance(value, list) else value
 
 
 def _new_directory(name: str) -> Path:
@@ -216,18 +263,27 @@ def _drive(
     raise_immediately: bool = False,
 ) -> dict[str, dict[int, Response]]:
     journal.reopen()
+    for name in journal.reopen_done():
+        warnings.warn(
+            f"{name!r} ran without a job that is tried again, and other jobs took its place: its result "
+            "stays as it is; for a complete one start a new run with --reuse",
+            StaleWarning,
+            stacklevel=3,
+        )
     driver = Driver(journal, directory, on_event or (lambda _: None), executor, n_workers, raise_immediately)
     driver.run()
     return _responses(journal, driver.directory)
 
 
 def _find_results(directory: Path, reuse: bool | Sequence[str | Path]) -> None:
-    """Write the index in which jobs find results of other runs."""
+    """Write the index in which jobs find results of other runs; without any there is none."""
     index = directory.resolve() / INDEX_FILE
     if reuse is True:
         write_index(sorted(directory.resolve().parent.glob(f"*/{STORE_FILE}")), index)
     elif reuse:
         write_index([Path(other) / STORE_FILE for other in reuse], index)
+    else:
+        index.unlink(missing_ok=True)
 
 
 def _require_success(journal: Journal) -> None:

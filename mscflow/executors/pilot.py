@@ -8,11 +8,13 @@ one on the same directory finds them by their mark and cancels them.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from concurrent.futures import Future
 from pathlib import Path
@@ -177,7 +179,7 @@ def _executor(site: Site, name: str, mark: str, place: Path) -> Any:
         interchange_launch_cmd=[str(PROGRAMS / "interchange.py")],
         heartbeat_period=HEARTBEAT_S,
         heartbeat_threshold=HEARTBEATS_MISSED * HEARTBEAT_S,
-        drain_period=_usable_s(pool),
+        drain_period=_usable_s(pool) - _reserve_s(pool) // 2,  # before jobs end that stop in time
         encrypted=True,
         block_error_handler=windowed_error_handler,
         worker_logdir_root=str(place),
@@ -207,7 +209,7 @@ def _provider(site: Site, pool: Pool, mark: str) -> Any:
             exclusive=False,
         )
     if site.scheduler == "pbs":
-        select = f"ncpus={pool.cores}:mem={pool.memory_gib}gb" + (f":ngpus={pool.gpus}" if pool.gpus else "")
+        select = f"mem={pool.memory_gib}gb" + (f":ngpus={pool.gpus}" if pool.gpus else "")
         return providers.PBSProProvider(**options, cpus_per_node=pool.cores, select_options=select)
     if site.scheduler == "lsf":
         return providers.LSFProvider(**options, cores_per_node=pool.cores)
@@ -227,7 +229,11 @@ def _environment(pool: Pool) -> list[str]:
 
 def _usable_s(pool: Pool) -> int:
     """Return how long jobs may run in a block / s."""
-    return pool.walltime_s - min(RESERVE_S, int(RESERVE_SHARE * pool.walltime_s))
+    return pool.walltime_s - _reserve_s(pool)
+
+
+def _reserve_s(pool: Pool) -> int:
+    return min(RESERVE_S, int(RESERVE_SHARE * pool.walltime_s))
 
 
 _WORKER: LocalExecutor | None = None
@@ -235,7 +241,11 @@ _WORKER: LocalExecutor | None = None
 
 
 def work(text: str) -> str:
-    """Run a job on a node; message and answer as text."""
+    """Run a job on a node; message and answer as text.
+
+    The answer of a job that stopped in time waits for the end of the block, so that the job goes on in
+    another one.
+    """
     from bson import json_util
 
     global _WORKER  # noqa: PLW0603 - one per process of Parsl
@@ -245,6 +255,8 @@ def work(text: str) -> str:
         answer = _WORKER.submit(json_util.loads(text)).result()
     except WorkerDiedError as err:
         answer = {"died": str(err)}
+    if "postponed" in answer:
+        time.sleep(max(0.0, float(os.environ.get("MSCFLOW_DEADLINE", "0")) - time.time()))
     return json_util.dumps(answer)
 
 

@@ -187,13 +187,13 @@ def submit(flow: Flow, remote: Remote, directory: Path, campaign: str = "") -> l
     Raises
     ------
     InputError
-        If a worker or exec_config is unknown.
+        If jobflow-remote is not installed, or a worker or exec_config is unknown.
     StoreError
         If the directory holds a run already, or the database does not answer.
     """
-    from jobflow_remote import set_run_config, submit_flow
-
     project = project_of(remote)
+    from jobflow_remote import set_run_config, submit_flow  # after the question whether it is installed
+
     for kind, placement in _default_first(remote):
         _require_known(project, kind, placement)
         settings = placement.model_dump(exclude_none=True)

@@ -31,6 +31,9 @@ FLOWS = ("replace", "detour", "addition")
 KEPT = (*FLOWS, "stored_data")
 """Fields of a `Response`, beside its output, that are kept with the job."""
 
+importing = False
+"""Whether this process imports a script for the job functions in it."""
+
 
 def send(stream: IO[bytes], message: dict[str, Any]) -> None:
     """Write one message."""
@@ -116,12 +119,16 @@ def main() -> None:
     os.dup2(2, 1)  # what a job prints must not mix with the answers
     follow_parent(os.getppid())
     while (message := receive(requests)) is not None:
-        _take_over(message)
         log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        answer = run_job(message)
+        try:
+            _take_over(message)
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever the user's script raises
+            answer = {"error": traceback.format_exc()}
+        else:
+            answer = run_job(message)
         sys.stdout.flush()
         sys.stderr.flush()
         send(answers, answer)
@@ -140,13 +147,19 @@ def follow_parent(parent: int) -> None:
 
 def _take_over(message: dict[str, Any]) -> None:
     """Import as the driver does: its search path, and its main script for job functions defined there."""
+    global importing  # noqa: PLW0603 - one per process
     for entry in message["path"]:
         if entry not in sys.path:
             sys.path.append(entry)
     script = message["main"]
     needs_main = '"@module": "__main__"' in message["job"]
     if needs_main and script and not hasattr(sys.modules["__main__"], "__mscflow_script__"):
-        for name, value in runpy.run_path(script, run_name="__mp_main__").items():
+        importing = True
+        try:
+            found = runpy.run_path(script, run_name="__mp_main__")
+        finally:
+            importing = False
+        for name, value in found.items():
             if not name.startswith("__"):
                 setattr(sys.modules["__main__"], name, value)
         sys.modules["__main__"].__mscflow_script__ = script  # type: ignore[attr-defined]
@@ -155,4 +168,6 @@ def _take_over(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from mscflow.executors import worker  # noqa: PLW0406 - the module that others import; this is a copy of it
+
+    worker.main()

@@ -66,7 +66,7 @@ class RelaxMaker(Maker):
         """Return the `Relaxation` of a cluster; run again in the same directory, it goes on."""
         level, fixed = parse_level(self.level), fixed_atoms(cluster, self.fixed)
         known = relaxation_input(cluster, level, self.fmax, self.max_steps, fixed)
-        found = earlier_result(Relaxation, known)
+        found = earlier_result(Relaxation, known, cluster)
         if found is not None and (found.trajectory or not self.n_frames):
             return found
         with kept_state("relax", cluster, level, fixed=fixed) as path:
@@ -92,7 +92,7 @@ class RefineMaker(Maker):
         """Return the `Refinement` of a cluster; run again in the same directory, it goes on."""
         level = parse_level(self.level)
         known = refinement_input(cluster, level, self.n_steps, self.fmax, self.hessian)
-        if (found := earlier_result(Refinement, known)) is not None:
+        if (found := earlier_result(Refinement, known, cluster)) is not None:
             return found
         cheap = hessian_hash(self.n_steps, self.hessian)
         with kept_state("refine", cluster, level, hessian=cheap) as path:
@@ -132,7 +132,7 @@ class ExciteMaker(Maker):
         """Return the `Excitations` of a cluster; run again in the same directory, it goes on."""
         level = parse_level(self.level)
         known = excitation_input(cluster, level, self.nstates, self.method)
-        if (found := earlier_result(Excitations, known)) is not None:
+        if (found := earlier_result(Excitations, known, cluster)) is not None:
             return found.model_copy(update={"measured": self.measured})
         with kept_state("excite", cluster, level) as path:
             return excite(cluster, level, self.nstates, self.method, state_file=path, measured=self.measured)
@@ -157,7 +157,7 @@ class VibrateMaker(Maker):
         return vibrate(cluster, self.level, method=self.method, fmax=self.fmax)
 
 
-def earlier_result(model: type[Result], input_hash: str) -> Result | None:
+def earlier_result(model: type[Result], input_hash: str, cluster: Cluster) -> Result | None:
     """Return the result of an identical calculation in an earlier run, where jobs may reuse such results.
 
     Parameters
@@ -166,6 +166,8 @@ def earlier_result(model: type[Result], input_hash: str) -> Result | None:
         Kind of document.
     input_hash
         What decides the result: task, structure, level with its files, settings. Versions must agree too.
+    cluster
+        The start structure, whose name and provenance the result has, as one that is computed would.
     """
     for run, output in earlier_outputs(input_hash):
         try:
@@ -173,7 +175,8 @@ def earlier_result(model: type[Result], input_hash: str) -> Result | None:
         except ValidationError:
             continue
         if found.versions == package_versions():
-            return found.model_copy(update={"reused_from": run})
+            own = found.cluster.replace(name=cluster.name, provenance=cluster.provenance)
+            return found.model_copy(update={"reused_from": run, "cluster": own})
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from jobflow import Flow, Job, Maker, OnMissing, Response, job
 
 from mscflow.cluster import Cluster
-from mscflow.errors import InputError
+from mscflow.errors import CalculationError, InputError
 from mscflow.jobs.calculations import RelaxMaker, VibrateMaker, named
 from mscflow.levels import Level, parse_level
 from mscflow.levels.text import FALLBACK
@@ -98,7 +98,7 @@ class ExchangeMaker(EnergyMaker):
     @job
     def make(
         self,
-        cluster: Cluster,
+        cluster: Cluster | None,
         relaxation: Relaxation | None = None,
         others: Sequence[Relaxation | None] = (),
     ) -> Response:
@@ -107,19 +107,29 @@ class ExchangeMaker(EnergyMaker):
         Parameters
         ----------
         cluster
-            The reactant.
+            The reactant; None where its relaxation failed.
         relaxation
             Its own result at the level of `relax_maker`; without it the reactant is computed as well.
         others
             The same cluster with other arrangements of its ligands, relaxed; None where that failed.
+
+        Raises
+        ------
+        CalculationError
+            If there is no reactant.
+        InputError
+            If no reaction can be written.
         """
-        relaxed = [found for found in others if found is not None]
-        known = {found.cluster.hash: found for found in relaxed}
+        if cluster is None:
+            raise CalculationError("the cluster could not be relaxed: see the job that failed")
+        relaxed = {number: found for number, found in enumerate(others, start=2) if found is not None}
+        known = {found.cluster.hash: found for found in relaxed.values()}
         if relaxation is not None:
             known[cluster.hash] = relaxation
         reactions: list[Reaction] = []
         left_out: list[str] = []
-        for number, reactant in enumerate([cluster, *(found.cluster for found in relaxed)], start=1):
+        reactants = {1: cluster, **{number: found.cluster for number, found in relaxed.items()}}
+        for number, reactant in reactants.items():
             for ion in self.ions:
                 try:
                     found, left = self._reactions(reactant, ion)
@@ -320,7 +330,7 @@ def refine_best(
     reactions: list[Reaction],
     relaxations: dict[str, Any],
     vibrations: dict[str, Any],
-    screening: ReactionEnergies,
+    screening: ReactionEnergies | None,
     refine_maker: Maker,
     best: int,
     name: str,
@@ -334,14 +344,21 @@ def refine_best(
     relaxations, vibrations
         Documents of their species, by the hash of the start structure.
     screening
-        Energies by which they are ranked.
+        Energies by which they are ranked; None where no reaction has one.
     refine_maker
         Refines the relaxed species.
     best
         How many of each kind and ion.
     name
         Name of the job that collects.
+
+    Raises
+    ------
+    CalculationError
+        If there is no screening.
     """
+    if screening is None:
+        raise CalculationError("no species of the reactions could be computed: see the jobs that failed")
     order = {(row.group, row.label): rank for rank, row in enumerate(screening.reactions)}
     groups: dict[str, list[Reaction]] = {}
     for reaction in reactions:

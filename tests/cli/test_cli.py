@@ -82,6 +82,7 @@ def bad_input(tmp_path):
     (tmp_path / "ok.yaml").write_text("name: x\nstructure: {build: ZnL2}\n")
     (tmp_path / "d.xyz").mkdir()
     run(StructureMaker().make(build("ZnL2")), dir=tmp_path / "run")
+    (tmp_path / "site.yaml").write_text("pools: {all: {cores: 1, memory_gib: 1}}\n")
     return {
         "relax none.xyz": "none.xyz: no such file",
         "relax odd.xyz": "odd.xyz: charge 0 leaves 1 electrons, an odd number: multiplicity must be 2, 4",
@@ -111,6 +112,8 @@ def bad_input(tmp_path):
         "run ion.yaml": "ion.yaml: exchange.ions.0: unknown ion 'Zn3+'",
         "run fmax.yaml": "fmax.yaml: relax.fmax:",
         "run ok.yaml --executor cloud": "unknown executor 'cloud'",
+        "run ok.yaml --executor slurm --site site.yaml --walltime 2h": "--walltime is for jobs on this",
+        "run ok.yaml --executor slurm --site site.yaml --memory 2": "--memory is for jobs on this machine",
         "run ok.yaml --dir locked/run": "cannot be written",
         "resume nowhere": "no run here",
         "status nowhere": "no run here",

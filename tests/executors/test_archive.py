@@ -46,6 +46,41 @@ def test_what_is_exported_is_imported_again(runs, tmp_path, name, suffix):
     assert check(tmp_path / "copy.sqlite") == []
 
 
+def test_what_is_there_is_not_exported_over(runs, tmp_path):
+    path = store_file(runs / "numbers")
+    before = contents(path)
+    export(path, tmp_path / "back.jsonl.gz")
+    for place, target in ((tmp_path / "back.jsonl.gz", path), (path, tmp_path / "back.jsonl.gz")):
+        with pytest.raises(StoreError, match="there already"):
+            export(place, target)
+    assert contents(path) == before
+    assert take_in(tmp_path / "back.jsonl.gz", tmp_path / "copy.sqlite") == len(before)
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path):
+    (tmp_path / "bad.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match="damaged"):
+        export(tmp_path / "bad.sqlite", tmp_path / "all.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.sqlite"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("all.jsonl.gz", lambda whole: whole[: len(whole) // 2]),
+        ("all.jsonl.gz", lambda whole: b"x" + whole),
+        ("all.jsonl.gz", lambda whole: whole[:40] + bytes(40) + whole[80:]),
+        ("all.jsonl", lambda whole: whole.replace(b'"', b"\xff", 1)),
+    ],
+)
+def test_a_damaged_export_is_refused_and_nothing_is_written(runs, tmp_path, name, change):
+    export(store_file(runs / "numbers"), tmp_path / name)
+    (tmp_path / name).write_bytes(change((tmp_path / name).read_bytes()))
+    with pytest.raises(InputError, match=f"{name}: no whole file that `mscflow store export` wrote"):
+        take_in(tmp_path / name, tmp_path / "out.sqlite")
+    assert not (tmp_path / "out.sqlite").exists()
+
+
 def test_merged_stores_have_the_documents_of_all(runs, tmp_path):
     paths = [store_file(runs / name) for name in ("numbers", "vibrations", "numbers")]
     merge(paths, tmp_path / "all.sqlite")
@@ -88,13 +123,28 @@ def test_every_kind_of_damage_is_named(runs, tmp_path, statement, problem):
     assert any(problem in line for line in check(copied))
 
 
-def test_damaged_pages_are_named(runs, tmp_path):
+def test_a_report_says_that_a_document_is_damaged(runs, tmp_path):
+    source = sqlite3.connect(store_file(runs / "numbers"))
+    target = sqlite3.connect(tmp_path / "store.sqlite")
+    source.backup(target)
+    target.execute("UPDATE outputs SET document='{'")
+    target.commit()
+    source.close()
+    target.close()
+    command = [sys.executable, "-m", "mscflow", "report", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "a document cannot be read: `mscflow store check` names it" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["store check", "status", "report"])
+def test_damaged_pages_are_named(runs, tmp_path, command):
     whole = store_file(runs / "numbers").read_bytes()
     path = tmp_path / "store.sqlite"
     rng = np.random.default_rng(0)
     path.write_bytes(whole[:8192] + rng.bytes(len(whole) - 8192))
     result = subprocess.run(
-        [sys.executable, "-m", "mscflow", "store", "check", str(path)], capture_output=True, text=True
+        [sys.executable, "-m", "mscflow", *command.split(), str(tmp_path)], capture_output=True, text=True
     )
     assert result.returncode == 2
     assert "problem(s)" in result.stderr or "damaged" in result.stderr

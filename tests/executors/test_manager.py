@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import flows_for_tests as flows
 import pytest
-from jobflow import Flow, JobStore, OutputReference, run_locally
+from jobflow import Flow, JobStore, OnMissing, OutputReference, run_locally
 from maggma.stores import MemoryStore
 from runs_for_tests import rows
 
 import mscflow
-from mscflow.errors import InputError, StoreError
+from mscflow.errors import InputError, StaleWarning, StoreError
 from mscflow.executors import STORE_FILE, Journal, State
 
 
@@ -76,6 +77,41 @@ def test_failures_are_recorded_and_the_rest_goes_on(tmp_path):
     assert found["add"].state is State.SKIPPED
     assert "needs fail" in found["add"].error
     assert found["total"].state is State.DONE
+
+
+def test_what_ran_without_a_failed_parent_runs_again_with_it(tmp_path):
+    late = flows.once_there(str(tmp_path / "flag"), 7)
+    copes = flows.total([late.output, 5])
+    copes.config.on_missing_references = OnMissing.NONE
+    after = flows.add(copes.output, 1)
+    aside = flows.add(1, 1)
+    responses = mscflow.run(Flow([late, copes, after, aside]), dir=tmp_path / "run")
+    assert [responses[made.uuid][1].output for made in (copes, after)] == [5, 6]
+    (tmp_path / "flag").touch()
+    responses = mscflow.resume(tmp_path / "run")
+    assert [responses[made.uuid][1].output for made in (late, copes, after)] == [7, 12, 13]
+    assert [row.n_attempts for row in rows(tmp_path / "run")] == [2, 2, 2, 1]
+
+
+def test_what_was_replaced_without_a_failed_parent_is_named(tmp_path):
+    late = flows.once_there(str(tmp_path / "flag"), 7)
+    copes = flows.spread([late.output, 5])
+    copes.config.on_missing_references = OnMissing.NONE
+    mscflow.run(Flow([late, copes]), dir=tmp_path / "run")
+    (tmp_path / "flag").touch()
+    with pytest.warns(StaleWarning, match="'spread' ran without a job that is tried again"):
+        responses = mscflow.resume(tmp_path / "run")
+    assert responses[late.uuid][1].output == 7
+    assert responses[copes.uuid][2].output == 5
+
+
+def test_a_job_whose_output_is_gone_runs_again(tmp_path):
+    flow = flows.chain(2)
+    mscflow.run(flow, dir=tmp_path)
+    with sqlite3.connect(tmp_path / STORE_FILE) as connection:
+        connection.execute("DELETE FROM outputs WHERE uuid=?", [flow.job_uuids[1]])
+    assert mscflow.resume(tmp_path)[flow.job_uuids[1]][1].output == 2
+    assert [row.n_attempts for row in rows(tmp_path)] == [1, 2]
 
 
 def test_a_long_chain_after_a_failure_is_skipped(tmp_path):
@@ -143,6 +179,57 @@ def test_another_flow_is_refused(tmp_path):
     mscflow.run(flows.chain(2), dir=tmp_path)
     with pytest.raises(StoreError, match="holds another campaign"):
         mscflow.run(flows.chain(3), dir=tmp_path)
+
+
+def test_arguments_decide_whatever_they_are_called(tmp_path):
+    def flow(value):
+        made = flows.size({"metadata": value, "hosts": [value], "@version": value})
+        made.update_metadata({"estimate_s": len(str(value))})
+        return Flow([made])
+
+    mscflow.run(flow("a"), dir=tmp_path)
+    with pytest.raises(StoreError, match="holds another campaign"):
+        mscflow.run(flow("bb"), dir=tmp_path)
+    with sqlite3.connect(tmp_path / STORE_FILE) as connection:  # as an earlier version computed another one
+        connection.execute("UPDATE meta SET value='other' WHERE key='fingerprint'")
+    mscflow.run(flow("a"), dir=tmp_path)
+    assert {row.n_attempts for row in rows(tmp_path)} == {1}
+
+
+SCRIPT = """
+from jobflow import Flow, job
+import mscflow
+
+@job
+def double(x):
+    return 2 * x
+
+mscflow.run(double(1), dir="mine")
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (SCRIPT, "a worker imports this script: put mscflow.run under `if __name__ == '__main__':`"),
+        (SCRIPT + 'assert __name__ == "__main__"', "put mscflow.run under"),
+        ("import sys\nif __name__ != '__main__': sys.exit(3)\n" + SCRIPT, "SystemExit: 3"),
+    ],
+)
+def test_a_script_that_cannot_be_imported_is_said(tmp_path, script, reason):
+    (tmp_path / "script.py").write_text(script)
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=False, timeout=100)
+    (row,) = rows(tmp_path / "mine")
+    assert row.state is State.FAILED
+    assert reason in row.error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "script.py"]
+
+
+def test_a_script_under_main_runs(tmp_path):
+    text = SCRIPT.replace("mscflow.run", "if __name__ == '__main__':\n    mscflow.run")
+    (tmp_path / "script.py").write_text(text)
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True, timeout=100)
+    assert [row.state for row in rows(tmp_path / "mine")] == [State.DONE]
 
 
 def test_a_run_that_was_stopped_before_it_began(tmp_path):

@@ -15,7 +15,7 @@ from mongo_server import mongo_server
 from runs_for_tests import rows
 
 from mscflow.errors import InputError
-from mscflow.executors import STORE_FILE, Journal, State, resume, run
+from mscflow.executors import STORE_FILE, Journal, State, remote, resume, run
 from mscflow.executors.remote import load_remote
 
 BIN = Path(sys.executable).parent
@@ -150,6 +150,21 @@ def test_a_slurm_worker_takes_the_jobs(place, slurm):
     run_until_done(place, directory)
     assert {row.state for row in rows(directory)} == {State.DONE}
     assert {row.host for row in rows(directory)} == {"there"}
+
+
+def test_what_was_submitted_is_not_run_here(place):
+    directory = submitted(place)
+    for command in (["resume", directory], ["run", place / "campaign.yaml", "--dir", directory]):
+        result = mscflow(*command)
+        assert result.returncode == 2
+        assert f"jobflow-remote runs its jobs: `mscflow fetch {directory}`" in result.stderr
+    assert {row.state for row in rows(directory)} == {State.WAITING}
+
+
+def test_jobflow_remote_that_is_not_installed_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jobflow_remote", None)
+    with pytest.raises(InputError, match=r"pip install 'mscflow\[remote\]'"):
+        remote.submit(add(1, 2), load_remote(ROOT / "hpc" / "remote.yaml"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

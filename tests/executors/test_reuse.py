@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from flows_for_tests import once_there
 from jobflow import Flow
 
 import mscflow
@@ -44,6 +45,27 @@ def test_an_identical_calculation_is_taken_from_an_earlier_run(runs):
     assert outputs[other.uuid].reused_from == ""
     earlier = {responses[1].output.energy for responses in first.values()}
     assert {outputs[relaxed.uuid].energy, outputs[refined.uuid].energy} == earlier
+
+
+def test_a_reused_result_belongs_to_the_structure_that_was_asked_for(runs, tmp_path):
+    place, _ = runs
+    start = precursor("Zn2+").replace(name="mine", provenance={"source": "here"})
+    found = relaxation(
+        mscflow.run(RelaxMaker(level=LEVEL).make(start), dir=tmp_path / "run", reuse=[place / "first"])
+    )
+    assert found.reused_from == "first"
+    assert (found.cluster.name, found.cluster.provenance) == ("mine", {"source": "here"})
+
+
+def test_a_run_that_goes_on_without_reuse_reuses_nothing(runs, tmp_path):
+    place, _ = runs
+    start = once_there(str(tmp_path / "flag"), precursor("Zn2+"))
+    relaxed = RelaxMaker(level=LEVEL).make(start.output)
+    flow = Flow([start, relaxed])
+    mscflow.run(flow, dir=tmp_path / "run", reuse=[place / "first"])
+    (tmp_path / "flag").touch()
+    responses = mscflow.run(flow, dir=tmp_path / "run", reuse=False)
+    assert responses[relaxed.uuid][1].output.reused_from == ""
 
 
 def test_nothing_is_reused_unasked(runs):

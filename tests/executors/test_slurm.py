@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from runs_for_tests import rows
 import mscflow
 from mscflow.errors import InputError
 from mscflow.executors import STORE_FILE, Site, load_site
-from mscflow.executors.pilot import scripts
+from mscflow.executors.pilot import _provider, scripts
 
 ROOT = Path(__file__).parents[2]
 SITES = [*sorted((ROOT / "hpc").glob("slurm*.yaml")), ROOT / "hpc" / "pbs.yaml"]
@@ -137,12 +138,65 @@ def test_a_job_that_is_longer_than_a_block_goes_on_in_the_next(slurm, tmp_path):
     assert response.output["blocks"] >= 2
 
 
+def test_a_job_that_stopped_in_time_leaves_its_block(slurm, tmp_path):
+    """A step takes more than a third of a block: after one there is no time for another."""
+    pool = {"cores": 2, "memory_gib": 1, "walltime": "00:01:00"}
+    site = Site.model_validate({**SITE, "pools": {"short": pool}})
+    flow = Flow([flows.count_to(2, str(tmp_path / "state"), pause=20.0)])
+    responses = mscflow.run(flow, site, tmp_path / "run")
+    (response,) = (by_index[1] for by_index in responses.values())
+    assert response.output == {"counted": 2, "blocks": 2}
+    (row,) = rows(tmp_path / "run")
+    assert row.n_attempts == len(list((tmp_path / "run" / "parsl").glob("*/block-*"))) == 2
+
+
+STAND_IN = """\
+echo "$MSCFLOW_DEADLINE $(date +%s) $*" >> {place}/calls
+[ "$(wc -l < {place}/calls)" -gt 1 ] || exit 75
+"""
+
+
+def test_the_script_of_one_allocation_knows_its_end_and_submits_itself_again(slurm, tmp_path):
+    """What stands for mscflow here writes down what it is told, and has time left over the second time."""
+    activate = tmp_path / ".venv" / "bin" / "activate"
+    activate.parent.mkdir(parents=True)
+    activate.write_text(f"mscflow() {{ bash {tmp_path}/mscflow.sh $@; }}\n")
+    (tmp_path / "mscflow.sh").write_text(STAND_IN.format(place=tmp_path))
+    text = (ROOT / "hpc" / "campaign.sbatch").read_text()
+    for line, small in (("--time=12:00:00", "--time=3"), ("--mem=32G", "--mem=100M"), ("task=16", "task=1")):
+        assert line in text
+        text = text.replace(line, small)
+    (tmp_path / "campaign.sbatch").write_text(text)
+    command = ["sbatch", "campaign.sbatch", "campaign.yaml", "run"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    until(lambda: (tmp_path / "calls").exists() and not blocks())
+    calls = [line.split(maxsplit=2) for line in (tmp_path / "calls").read_text().splitlines()]
+    assert [call[2] for call in calls] == ["run campaign.yaml --dir run"] * 2
+    for end, now, _ in calls:
+        assert 100 < int(end) - int(now) <= 180
+
+
 def test_dry_run_prints_the_scripts():
     (text,) = scripts(Site.model_validate(SITE)).values()
     assert "#SBATCH --mem=1g" in text
     assert "#SBATCH --cpus-per-task=2" in text
     assert "#SBATCH --time=10" in text
     assert "export MSCFLOW_MEMORY_GIB=1" in text
+
+
+def test_a_block_of_pbs_asks_for_everything_once(tmp_path, monkeypatch):
+    """The text that is submitted; the qsub here only gives it a number."""
+    (tmp_path / "qsub").write_text("#!/bin/sh\necho 1.server\n")
+    (tmp_path / "qsub").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    site = load_site(ROOT / "hpc" / "pbs.yaml")
+    pool = site.pools["large"].model_copy(update={"gpus": 2})
+    provider = _provider(site, pool, "mark")
+    provider.script_dir = str(tmp_path)
+    assert provider.submit("process_worker_pool.py", 1) == "1.server"
+    (script,) = tmp_path.glob("parsl*")
+    (select,) = (line for line in script.read_text().splitlines() if "select" in line)
+    assert select == "#PBS -l select=1:ncpus=48:mem=180gb:ngpus=2"
 
 
 @pytest.mark.parametrize("path", SITES, ids=lambda path: path.stem)
@@ -160,11 +214,13 @@ def test_templates_are_valid(path):
         ("pools: {a: {cores: 1, memory_gib: 1}}\njobs: {refine: b}", "there is no pool 'b': a"),
         ("pools: {a: {cores: 1, memory_gib: 1, walltime: 4h}}", "pools.a.walltime"),
         ("pools: [", "YAML syntax"),
+        ("", r"site.yaml: settings, one `name: value` a line, are needed, not None"),
+        ("# für alle Knoten", "cannot be read as text in UTF-8"),
     ],
 )
 def test_a_broken_site_is_refused(text, message, tmp_path):
     path = tmp_path / "site.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=message):
         load_site(path)
 

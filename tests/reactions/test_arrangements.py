@@ -2,13 +2,19 @@
 
 import numpy as np
 import pytest
-from jobflow import run_locally
+from flows_for_tests import fail
+from jobflow import Flow, OnMissing, run_locally
+from runs_for_tests import rows
 
+import mscflow
+from mscflow.builder import build
 from mscflow.campaign import parse_campaign
 from mscflow.errors import InputError
+from mscflow.jobs import ExchangeMaker, RelaxMaker
 from mscflow.reactions.energies import ReactionEnergies, spreads
 from mscflow.report import CampaignResults
 from mscflow.report.tables.energies import spread_table
+from mscflow.tasks.relax import relax
 
 CAMPAIGN = """
 name: arrangements
@@ -44,6 +50,23 @@ def test_an_arrangement_that_reacted_stops_no_other():
     energies = next(o for o in outputs if isinstance(o, ReactionEnergies))
     assert {row.arrangement for row in energies.reactions} == {1}
     assert any("arrangement 2, Ga3+: no molecular reference" in line for line in energies.failed)
+
+
+def test_an_arrangement_that_failed_keeps_its_number(tmp_path):
+    first, third = (relax(build("InL3", seed=seed), "gfn2-xtb", fmax=0.5) for seed in (0, 1))
+    failed = fail()
+    relaxer = RelaxMaker(level="gfn2-xtb", fmax=0.5)
+    exchange = ExchangeMaker(ions=("Ga3+",), sites="all", relax_maker=relaxer)
+    made = exchange.make(first.cluster, first, [failed.output, third])
+    made.config.on_missing_references = OnMissing.NONE
+    alone = exchange.make(failed.output.cluster, failed.output, [third])
+    alone.config.on_missing_references = OnMissing.NONE
+    responses = mscflow.run(Flow([failed, made, alone]), dir=tmp_path)
+    outputs = [r.output for by_index in responses.values() for r in by_index.values()]
+    energies = next(o for o in outputs if isinstance(o, ReactionEnergies))
+    assert {row.arrangement for row in energies.reactions} == {1, 3}
+    (error,) = (row.error for row in rows(tmp_path) if row.uuid == alone.uuid)
+    assert "CalculationError: the cluster could not be relaxed: see the job that failed" in error
 
 
 def test_arrangements_of_a_file_are_refused():

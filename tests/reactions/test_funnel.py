@@ -1,7 +1,10 @@
 """All candidates at the cheap level, the best ones at the dear one, each species once."""
 
+from flows_for_tests import FailingMaker
 from jobflow import run_locally
+from runs_for_tests import rows
 
+import mscflow
 from mscflow.builder import build
 from mscflow.jobs import ExchangeMaker, RelaxMaker
 from mscflow.report import CampaignResults
@@ -45,3 +48,12 @@ def test_the_best_go_on_and_the_rest_is_named():
     assert table.rows[0][-1] == f"{best.reactions[0].energy:+.3f}"
     lines = [trace for trace in funnel_plot(results)["data"] if len(trace["x"]) == 2]
     assert [line["x"] for line in lines] == [["gfn1-xtb", "gfn2-xtb"]]
+
+
+def test_without_any_species_the_reason_is_said(tmp_path):
+    maker = ExchangeMaker(
+        ions=("Ga3+",), sites="all", relax_maker=FailingMaker(), refine_maker=RelaxMaker(), best=1
+    )
+    mscflow.run(maker.make(build("InL3")), dir=tmp_path)
+    errors = {row.name: row.error for row in rows(tmp_path) if row.state == "failed"}
+    assert "CalculationError: no species of the reactions" in errors["exchange best 1"]
