@@ -5,8 +5,8 @@ turning a phenyl ring, or swapping two bridges over one edge, is no symmetry any
 Placements are produced one by one and each is compared with its own images only, so that a million of them
 need no more memory than one.
 
-As in `mscflow.reactions.exchange`, ligands that leave are anions of charge −1 and of one kind; an iterator that
-yields nothing means that there is no such choice.
+As in `mscflow.reactions.exchange`, ligands that leave are anions of charge −1 and of one kind; an iterator
+that yields nothing means that there is no such choice.
 """
 
 from __future__ import annotations
