@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mscflow.analysis.spectra import table_cells
 from mscflow.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MIN_POINTS = 5
+MIN_COLUMNS = 2
 SIGMAS = 2.0
 """Standard deviations of the confidence interval, 95.4 %."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A single-exponential fit, A(t) = A∞ + (A0 − A∞)·exp(−k t).
+    """A single-exponential fit, A(t) = A∞ + (A0 − A∞)·exp(−k (t − t0)), with t0 the first time.
 
     Parameters
     ----------
     constant
         k, in the inverse of the unit of the times.
     interval
-        Confidence interval of k (95.4 %), from the profile of χ²; infinite where the data set no limit.
+        Confidence interval of k (95.4 %), from the profile of χ²; infinite where the data set no limit;
+        with (0, ∞) k is not determined.
     first, last
-        A0 and A∞.
+        A0, that of the fit at the first time, and A∞.
     half_life
         ln 2 / k.
     residual
@@ -55,7 +58,8 @@ def rate(times: np.ndarray, absorbances: np.ndarray) -> Rate:
     Raises
     ------
     InputError
-        If there are fewer than five points, or they do not belong together, or nothing changes.
+        If there are fewer than five points, one is not finite, they do not belong together, or nothing
+        changes.
     """
     from lmfit import conf_interval
     from lmfit.minimizer import Minimizer, MinimizerException
@@ -64,12 +68,16 @@ def rate(times: np.ndarray, absorbances: np.ndarray) -> Rate:
     times, absorbances = np.asarray(times, dtype=float), np.asarray(absorbances, dtype=float)
     if times.shape != absorbances.shape or times.ndim != 1 or len(times) < MIN_POINTS:
         raise InputError(f"give {MIN_POINTS} or more times and as many absorbances, one row each")
+    if not (np.isfinite(times).all() and np.isfinite(absorbances).all()):
+        raise InputError("times and absorbances must be finite numbers")
     if np.ptp(times) == 0 or np.ptp(absorbances) == 0:
         raise InputError("nothing changes: all times or all absorbances are equal")
 
+    passed = times - times.min()
+
     def residuals(parameters: Parameters) -> np.ndarray:
         first, last, k = (parameters[name].value for name in ("first", "last", "k"))
-        return np.asarray(last + (first - last) * np.exp(-k * times) - absorbances)
+        return np.asarray(last + (first - last) * np.exp(-k * passed) - absorbances)
 
     start = Parameters()
     start.add("first", value=absorbances[np.argmin(times)])
@@ -85,10 +93,10 @@ def rate(times: np.ndarray, absorbances: np.ndarray) -> Rate:
         low, high = 0.0, np.inf
     return Rate(
         constant=float(k),
-        interval=(max(low, 0.0) if np.isfinite(low) else 0.0, high),
+        interval=(max(low, 0.0) if np.isfinite(low) else 0.0, high if np.isfinite(high) else np.inf),
         first=float(found.params["first"].value),
         last=float(found.params["last"].value),
-        half_life=float(np.log(2) / k),
+        half_life=float(np.log(2) / k) if k > 0 else np.inf,
         residual=float(np.sqrt(np.mean(found.residual**2))),
     )
 
@@ -128,33 +136,43 @@ def isosbestic_points(
 def read_series(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Read times from the first column and absorbances of one sample from every other one, named by a header.
 
-    Columns are separated by commas, semicolons, tabs or blanks; lines that begin with # are left out, and so
-    are the empty cells of a sample.
+    Columns are separated as in `mscflow.analysis.spectra.table_cells`; lines that begin with # are left out,
+    and so are the empty cells of a sample.
 
     Raises
     ------
     InputError
         If the file is missing, or has no header, fewer than two columns, or cells that are no numbers.
     """
-    import pandas as pd
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    try:
-        table = pd.read_csv(path, sep=r"\s*[,;\t]\s*| +", engine="python", comment="#").dropna(how="all")
-        numbers = table.astype(float)
-    except (ValueError, UnicodeDecodeError) as err:
-        reason = str(err).splitlines()[0]
-        raise InputError(f"{path}: a header and columns of numbers are needed, time first: {reason}") from err
-    if numbers.shape[1] < 2 or not all(_is_name(column) for column in numbers.columns[1:]):
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    rows = [row for row in table_cells(line for line in lines if not line.startswith("#")) if any(row)]
+    names = rows[0] if rows else []
+    while names and not names[-1]:
+        names.pop()
+    if len(names) < MIN_COLUMNS or not all(_is_name(name) for name in names[1:]):
         raise InputError(f"{path}: a header and two columns or more are needed, time first")
-    times = numbers.iloc[:, 0]
-    found = {}
-    for name, column in list(numbers.items())[1:]:
-        there = column.notna() & times.notna()
-        found[str(name)] = times[there].to_numpy(), column[there].to_numpy()
+    try:
+        numbers = np.array([_numbers(row, len(names)) for row in rows[1:]]).reshape(-1, len(names))
+    except ValueError as err:
+        raise InputError(f"{path}: a header and columns of numbers are needed, time first: {err}") from err
+    times, found = numbers[:, 0], {}
+    for name, column in zip(names[1:], numbers.T[1:], strict=True):
+        if name in found:
+            raise InputError(f"{path}: two samples are called {name!r}: give each column its own name")
+        there = ~np.isnan(column) & ~np.isnan(times)
+        found[name] = times[there], column[there]
     return found
+
+
+def _numbers(row: list[str], n_columns: int) -> list[float]:
+    """Return the numbers of one row, NaN for its empty cells."""
+    if any(row[n_columns:]):
+        raise ValueError(f"{len(row)} cells in a row, {n_columns} names in the header")
+    cells = row[:n_columns] + [""] * (n_columns - len(row))
+    return [float(cell) if cell else np.nan for cell in cells]
 
 
 def _is_name(column: object) -> bool:
@@ -172,10 +190,20 @@ def compare(series: dict[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     ----------
     series
         Times and absorbances by name, e.g. of the ligands of one cluster.
+
+    Raises
+    ------
+    InputError
+        As `rate`, with the name of the sample.
     """
     import pandas as pd
 
-    rates = {name: rate(*data) for name, data in series.items()}
+    rates = {}
+    for name, data in series.items():
+        try:
+            rates[name] = rate(*data)
+        except InputError as err:
+            raise InputError(f"{name}: {err}") from err
     table = pd.DataFrame(
         {
             name: {"k": r.constant, "low": r.interval[0], "high": r.interval[1], "half-life": r.half_life}

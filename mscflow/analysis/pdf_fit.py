@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,10 @@ from mscflow.errors import InputError
 LARGEST_STRAIN = 0.05
 SMALLEST_U, LARGEST_U = 5e-4, 0.05
 """Bounds of the strain, and of the mean-square displacement / Å²."""
+
+FEWEST_POINTS = 3
+UNEVEN = 0.05
+"""How far distances may lie beside an even grid, in steps: files round them."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +49,24 @@ class MeasuredPDF:
     radiation: Radiation = "x-ray"
 
     def __post_init__(self) -> None:
-        """Refuse distances that are not evenly spaced.
+        """Refuse distances that are not evenly spaced, and a function that says nothing.
 
         Raises
         ------
         InputError
-            If they are not, or the lengths differ.
+            If they are not, the lengths differ, or G is not finite or zero everywhere.
         """
-        steps = np.diff(self.r)
-        if len(self.r) != len(self.g) or len(steps) < 2 or np.ptp(steps) > 0.01 * abs(steps[0]):
+        n = len(self.r)
+        is_range = n >= FEWEST_POINTS and self.step > 0 and n == len(self.g)
+        if not is_range or np.ptp(self.r - self.step * np.arange(n)) > UNEVEN * self.step:
             raise InputError("a measured PDF needs evenly spaced distances (Å) and as many values of G")
+        if not np.isfinite(self.g).all() or not np.any(self.g):
+            raise InputError("a measured PDF needs finite values of G (Å⁻²), not zero everywhere")
+
+    @property
+    def step(self) -> float:
+        """Mean step of the distances / Å: that of single ones is rounded in files."""
+        return float(self.r[-1] - self.r[0]) / (len(self.r) - 1)
 
 
 @dataclass(frozen=True)
@@ -89,13 +102,12 @@ def fit_pdf(cluster: Cluster, measured: MeasuredPDF) -> Fit:
     """
     from scipy.optimize import least_squares
 
-    step = float(measured.r[1] - measured.r[0])
     norm = float(np.linalg.norm(measured.g))
 
     def unscaled(strain: float, u_iso: float) -> np.ndarray:
         strained = cluster.replace(positions=(1 + strain) * cluster.positions)
         found = pdf(
-            strained, float(measured.r[0]), float(measured.r[-1]), step,
+            strained, float(measured.r[0]), float(measured.r[-1]), measured.step,
             measured.qmin, measured.qmax, measured.qdamp, u_iso=u_iso, radiation=measured.radiation,
         )  # fmt: skip
         return found.g[: len(measured.r)]
@@ -120,7 +132,7 @@ def rank(candidates: Mapping[str, Cluster], measured: MeasuredPDF) -> dict[str, 
     return dict(sorted(fits.items(), key=lambda item: item[1].rw))
 
 
-def read_pdf(path: str | Path, **settings: float) -> MeasuredPDF:
+def read_pdf(path: str | Path, **settings: Any) -> MeasuredPDF:
     """Read r / Å and G(r) / Å⁻² from the first two columns of a text file (``.gr``).
 
     Parameters
@@ -128,12 +140,15 @@ def read_pdf(path: str | Path, **settings: float) -> MeasuredPDF:
     path
         The file; lines that do not begin with two numbers are left out.
     settings
-        qmin, qmax, qdamp of `MeasuredPDF`.
+        qmin, qmax, qdamp, radiation of `MeasuredPDF`.
 
     Raises
     ------
     InputError
-        If the file is missing or holds no such columns.
+        If the file is missing or holds no such columns, or see `MeasuredPDF`.
     """
     r, g = read_columns(Path(path), "a PDF", "r / Å and G / Å⁻²")
-    return MeasuredPDF(r, g, **settings)  # type: ignore[arg-type]
+    try:
+        return MeasuredPDF(r, g, **settings)
+    except InputError as err:
+        raise InputError(f"{path}: {err}") from err

@@ -261,10 +261,9 @@ def _sharp(counts: np.ndarray, settings: Settings) -> np.ndarray:
 
     weights = np.zeros_like(counts)
     weights[:, 1:] = counts[:, 1:] / (BIN * np.arange(1, counts.shape[1]))
-    turn = 1j * BIN
-    waves = czt(weights, len(settings.q), np.exp(-turn * settings.qstep), np.exp(turn * settings.qmin))
-    at_zero = np.broadcast_to(counts.sum(axis=1, keepdims=True), waves.shape).copy()
-    return np.divide(-waves.imag, settings.q, out=at_zero, where=settings.q > 0)
+    q, turn = settings.q, 1j * BIN
+    waves = czt(weights, len(q), np.exp(-turn * settings.qstep), np.exp(turn * q[0]))
+    return np.asarray(-waves.imag / q)
 
 
 def _broadened(counts: np.ndarray, settings: Settings) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,9 @@ J. Chem. Phys. 1939, 7, 14)."""
 
 PROMINENCE = 0.03
 """How far a maximum stands out, in units of the highest absorption."""
+
+DECIMAL_COMMA = r"^([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)$"
+"""A number with a decimal comma."""
 
 FEWEST_POINTS = 10
 """Number of points below which a file is no spectrum."""
@@ -127,8 +130,8 @@ def first_maximum(
 def read_spectrum(path: str | Path) -> MeasuredSpectrum:
     """Read wavelength / nm and absorbance from the first two columns of a text file.
 
-    Columns are separated by commas, semicolons, tabs or blanks; lines that do not begin with two numbers
-    (headers, comments) are left out.
+    Columns are separated as in `table_cells`; lines that do not begin with two numbers (headers, comments)
+    are left out.
 
     Raises
     ------
@@ -164,8 +167,7 @@ def read_columns(path: Path, kind: str, columns: str) -> tuple[np.ndarray, np.nd
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     points = {}
-    for line in path.read_text(errors="replace").splitlines():
-        words = re.split(r"[,;\s]+", line.strip())
+    for words in table_cells(path.read_text(errors="replace").splitlines()):
         try:
             x, y = float(words[0]), float(words[1])
         except (ValueError, IndexError):
@@ -178,6 +180,22 @@ def read_columns(path: Path, kind: str, columns: str) -> tuple[np.ndarray, np.nd
         )
     ordered = sorted(points)
     return np.array(ordered), np.array([points[x] for x in ordered])
+
+
+def table_cells(lines: Iterable[str]) -> list[list[str]]:
+    """Return the cells of each line of a table, numbers with decimal points.
+
+    One separator holds for all lines, that of most lines that begin with a number: a semicolon or a tab
+    (numbers may then have decimal commas), else a comma, else blanks.
+    """
+    lines = list(lines)
+    numbers = [line for line in lines if re.match(r"\s*[-+.]?\d", line)]
+    found = (mark for mark in ";\t," if 2 * sum(mark in line for line in numbers) > len(numbers))
+    separator = next(found, None)
+    rows = [[cell.strip() for cell in line.split(separator)] for line in lines]
+    if separator in (";", "\t"):
+        rows = [[re.sub(DECIMAL_COMMA, r"\1.\2", cell) for cell in row] for row in rows]
+    return rows
 
 
 def absorption_spectrum(

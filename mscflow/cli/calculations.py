@@ -217,7 +217,7 @@ def exchange(
     """Compute exchange energies for every distinct site and leaving ligand."""
     from mscflow.reactions.energies import collect
     from mscflow.reactions.exchange import exchange as exchange_reactions
-    from mscflow.reactions.exchange import require_exchange
+    from mscflow.reactions.exchange import no_exchange, require_exchange
     from mscflow.reactions.reaction import distinct_species
     from mscflow.tasks.relax import Relaxation
     from mscflow.tasks.relax import relax as relax_cluster
@@ -228,11 +228,14 @@ def exchange(
     start = read_cluster(file, charge, multiplicity)
     require_exchange(start, ion, sites)  # type: ignore[arg-type]
     reactant = relax_cluster(start, theory, fmax)
-    reactions = [
-        reaction
-        for name in ion
-        for reaction in exchange_reactions(reactant.cluster, name, sites, symmetry, search)  # type: ignore[arg-type]
-    ]
+    reactions, missing = [], []
+    for name in ion:
+        found = exchange_reactions(reactant.cluster, name, sites, symmetry, search)  # type: ignore[arg-type]
+        reactions += found
+        missing += [] if found else [no_exchange(name, sites)]  # type: ignore[arg-type]
+    if not reactions:
+        raise InputError("; ".join(missing))
+    warn(missing)
     species = distinct_species(reactions)
     results: dict[str, Relaxation] = {reactant.cluster.hash: reactant}
     vibrations: dict[str, Vibrations] = {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mscflow.cli.arguments import Json
-from mscflow.cli.output import show_json, show_table
+from mscflow.cli.output import show_json, show_table, warn
+from mscflow.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +21,12 @@ def register(app: typer.Typer) -> None:
 def rank(
     measured: Annotated[Path, typer.Argument(help="File with r / Å and G(r) / Å⁻², e.g. of PDFgetX3.")],
     candidates: Annotated[list[str], typer.Argument(help="Structure files, or names of `mscflow list`.")],
+    qmin: Annotated[float, typer.Option(help="Lowest Q of the measurement / Å⁻¹.")] = 0.7,
+    qmax: Annotated[float, typer.Option(help="Highest Q of the measurement / Å⁻¹.")] = 25.0,
+    qdamp: Annotated[float, typer.Option(help="Resolution of the instrument / Å⁻¹.")] = 0.04,
+    radiation: Annotated[
+        Literal["x-ray", "neutron"], typer.Option(help="With what it was measured.")
+    ] = "x-ray",
     as_json: Json = False,
 ) -> None:
     """Say which structure a measured pair distribution function belongs to."""
@@ -28,7 +35,7 @@ def rank(
     from mscflow.builder import CATALOGUE, build
     from mscflow.files import read
 
-    function = read_pdf(measured)
+    function = read_pdf(measured, qmin=qmin, qmax=qmax, qdamp=qdamp, radiation=radiation)
     clusters = {
         name: build(name) if name in CATALOGUE and not Path(name).exists() else read(name)
         for name in candidates
@@ -46,7 +53,11 @@ def rank(
     if as_json:
         show_json(rows)
     else:
-        show_table(f"{measured}: scale, strain and displacement fitted, best first", rows)
+        show_table(
+            f"{measured}: scale, strain and displacement fitted, best first; "
+            f"{radiation}, Q from {qmin:g} to {qmax:g} Å⁻¹, qdamp {qdamp:g} Å⁻¹",
+            rows,
+        )
 
 
 def rates(
@@ -58,7 +69,13 @@ def rates(
     """Fit a single exponential to absorbance that was followed in time, and compare samples."""
     from mscflow.analysis.kinetics import compare, read_series
 
-    table = compare(read_series(series))
+    data = read_series(series)
+    try:
+        table = compare(data)
+    except InputError as err:
+        raise InputError(f"{series}: {err}") from err
+    unlimited = table[(table["low"] == 0) & (table["high"] == float("inf"))]
+    warn(f"{name}: k is not determined by these data" for name in unlimited.index)
     rows = [
         {"sample": str(name), **{str(key): float(value) for key, value in row.items()}}
         for name, row in table.iterrows()

@@ -15,7 +15,7 @@ from mscflow.jobs.calculations import RelaxMaker, VibrateMaker, named
 from mscflow.levels import Level, parse_level
 from mscflow.levels.text import FALLBACK
 from mscflow.reactions.energies import ReactionEnergies, collect, merged_energies
-from mscflow.reactions.exchange import Search, Sites, Symmetry, exchange, exchanges, n_exchanges
+from mscflow.reactions.exchange import Search, Sites, Symmetry, exchange, exchanges, n_exchanges, no_exchange
 from mscflow.reactions.reaction import Reaction, distinct_species
 from mscflow.reactions.reactivity import reactions_of
 from mscflow.tasks.relax import Relaxation
@@ -147,7 +147,7 @@ class ExchangeMaker(EnergyMaker):
     def _reactions(self, cluster: Cluster, ion: str) -> tuple[list[Reaction], list[str]]:
         """Return the reactions of one ion, and what was left out."""
         reactions = exchange(cluster, ion, self.sites, self.symmetry, self.search)
-        left_out = []
+        left_out = [] if reactions else [no_exchange(ion, self.sites)]
         for n in range(2, self.n + 1):
             reactions += islice(exchanges(cluster, ion, n, self.sites, self.symmetry), self.limit)
             count = n_exchanges(cluster, ion, n, self.sites, self.symmetry)
@@ -344,7 +344,7 @@ def refine_best(
     relaxations, vibrations
         Documents of their species, by the hash of the start structure.
     screening
-        Energies by which they are ranked; None where no reaction has one.
+        Energies by which they are ranked, counted from the lowest reactant; None where no reaction has one.
     refine_maker
         Refines the relaxed species.
     best

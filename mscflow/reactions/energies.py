@@ -71,6 +71,9 @@ class ReactionEnergy(BaseModel):
     gibbs, gibbs_kj_mol
         ΔG / eV and kJ/mol at the temperature of the document, where vibrations were computed: ideal gas at
         one atmosphere, see `mscflow.analysis.thermochemistry`.
+    offset, gibbs_offset
+        Of an exchange: energy, and Gibbs energy where there is one, of the reactant above that of the lowest
+        reactant of the same formula and charge / eV. ΔE + offset of different arrangements can be compared.
     level
         Text form of the level of all its species.
     changed
@@ -92,6 +95,8 @@ class ReactionEnergy(BaseModel):
     energy_kj_mol: float
     gibbs: float | None = None
     gibbs_kj_mol: float | None = None
+    offset: float = 0.0
+    gibbs_offset: float = 0.0
     level: str = ""
     changed: list[str] = Field(default_factory=list)
 
@@ -112,7 +117,8 @@ class ReactionEnergies(Document):
     Attributes
     ----------
     reactions
-        Sorted by kind and ion, those without changed species first, then by energy.
+        Sorted by kind and ion, those without changed species first, then by energy, counted from the lowest
+        reactant (ΔE + offset).
     species
         All species, the reactant first.
     geometry_level, energy_level
@@ -214,8 +220,10 @@ def collect(
     energies = {key: result.energy for key, result in known.items()}
     thermal = {} if temperature is None else _thermal(vibrations or {}, temperature)
     changed = {key for key, result in known.items() if bond_changes(species[key], result.cluster)}
+    gibbs = {key: energies[key] + thermal[key] for key in energies if key in thermal}
+    offsets, free_offsets = _offsets(reactions, energies), _offsets(reactions, gibbs)
     done = [
-        _reaction_energy(r, energies, thermal, level.text, changed)
+        _reaction_energy(r, energies, thermal, level.text, changed, offsets, free_offsets)
         for r in reactions
         if _complete(r, energies)
     ]
@@ -224,7 +232,13 @@ def collect(
     )
     return ReactionEnergies(
         input_hash=input_hash(
-            "reactions", list(species.values()), level, reactions=[r.equation for r in reactions]
+            "reactions",
+            list(species.values()),
+            level,
+            reactions=[r.equation for r in reactions],
+            geometry_level=geometry_level,
+            structures=[known[key].cluster.hash if key in known else None for key in species],
+            temperature=temperature,
         ),
         reactions=_ranked(done),
         species=[
@@ -278,7 +292,27 @@ def merged_energies(documents: Sequence[ReactionEnergies]) -> ReactionEnergies:
 
 
 def _ranked(rows: Iterable[ReactionEnergy]) -> list[ReactionEnergy]:
-    return sorted(rows, key=lambda row: (row.kind, row.ion, bool(row.changed), row.energy))
+    return sorted(rows, key=lambda row: (row.kind, row.ion, bool(row.changed), row.energy + row.offset))
+
+
+def _reactant(reaction: Reaction) -> str:
+    """Return the hash of the first reactant; of an exchange, that of the cluster."""
+    return next((cluster.hash for cluster, n in reaction.species if n < 0), "")
+
+
+def _offsets(reactions: Iterable[Reaction], energies: Mapping[str, float]) -> dict[str, float]:
+    """Return how far each reactant of an exchange lies above the lowest of its formula and charge / eV."""
+    reactants = {
+        cluster.hash: (cluster.formula, cluster.charge)
+        for reaction in reactions
+        if "sites" in reaction.tags
+        for cluster, _ in reaction.species
+        if cluster.hash == _reactant(reaction) and cluster.hash in energies
+    }
+    lowest: dict[tuple[str, int], float] = {}
+    for key, kind in reactants.items():
+        lowest[kind] = min(energies[key], lowest.get(kind, energies[key]))
+    return {key: energies[key] - lowest[kind] for key, kind in reactants.items()}
 
 
 def _thermal(vibrations: Mapping[str, Vibrations | None], temperature: float) -> dict[str, float]:
@@ -308,6 +342,8 @@ def _reaction_energy(
     thermal: Mapping[str, float],
     level: str,
     changed: Collection[str],
+    offsets: Mapping[str, float],
+    free_offsets: Mapping[str, float],
 ) -> ReactionEnergy:
     energy = reaction.energy(energies)
     gibbs = energy + reaction.energy(thermal) if _complete(reaction, thermal) else None
@@ -324,6 +360,8 @@ def _reaction_energy(
         energy_kj_mol=energy * KJ_MOL,
         gibbs=gibbs,
         gibbs_kj_mol=None if gibbs is None else gibbs * KJ_MOL,
+        offset=offsets.get(_reactant(reaction), 0.0),
+        gibbs_offset=free_offsets.get(_reactant(reaction), 0.0),
         level=level,
         changed=[cluster.name for cluster, _ in reaction.species if cluster.hash in changed],
     )

@@ -2,6 +2,8 @@
 
 Isovalent: cluster + ML3 → cluster(M) + InL3. Aliovalent: an ion of lower charge takes as many ligands
 with it as keep the cluster neutral; which ones leave is a search over the ligands of the exchanged site.
+Ligands that leave are anions of charge −1, all of one kind: that of the complexes which bring and take the
+cations.
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from typing import Literal, get_args
 
 import networkx as nx
+import numpy as np
 
 from mscflow.builder.edit import ligand_name, multiplicity_after
 from mscflow.builder.ligands import LIGANDS
@@ -20,7 +23,14 @@ from mscflow.builder.precursors import precursor
 from mscflow.chemistry import METALS, Ion, parse_ion, suggest, unpaired, usual_ion
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.reactions.placements import Permutation, alike, count_placements, placements, symmetries
+from mscflow.reactions.placements import (
+    Permutation,
+    alike,
+    count_placements,
+    kinds,
+    placements,
+    symmetries,
+)
 from mscflow.reactions.reaction import Reaction
 from mscflow.topology import Ligand, Topology, topology
 
@@ -73,13 +83,14 @@ def exchanges(
     Yields
     ------
     Reaction
-        Nothing is yielded if no site is of another element.
+        Nothing is yielded if no exchange is possible: no site is of another element, or there are not as many
+        anionic ligands of one kind as would have to leave; see `no_exchange`.
 
     Raises
     ------
     InputError
-        If a site is not a metal, the charge of the ion is too high, `n` is not positive, or a leaving ligand
-        has no known molecular reference.
+        If a site is not a metal, there is none, the charge of the ion is too high, `n` is not positive, there
+        is no anionic ligand, or it has no known molecular reference.
     """
     for given, known in ((symmetry, get_args(Symmetry)), (search, get_args(Search))):
         if given not in known:
@@ -135,6 +146,15 @@ def n_exchanges(
     return count_placements(candidates, n, _group(cluster, candidates, symmetry))
 
 
+def no_exchange(ion: str | Ion, sites: Sites) -> str:
+    """Return one line that says why `exchange` has found nothing."""
+    where = f"{sites} sites" if isinstance(sites, str) else f"sites {list(sites)}"
+    return (
+        f"no exchange of {ion} at {where}: none of them is of another element, or the cluster has too few "
+        "anionic ligands of one kind"
+    )
+
+
 def _candidates(cluster: Cluster, ion: Ion, sites: Sites, n: int) -> tuple[Topology, list[int]]:
     if n < 1:
         raise InputError(f"n must be at least 1, not {n}")
@@ -153,21 +173,30 @@ def _group(cluster: Cluster, candidates: Sequence[int], symmetry: Symmetry) -> l
 
 
 def _joint(graph: Topology, chosen: Sequence[int], ion: Ion, search: Search) -> Iterator[tuple[Ligand, ...]]:
-    """Yield sets of ligands that may leave together, as many per site as keep the cluster neutral."""
+    """Yield sets of ligands of one kind that may leave together, as many per site as keep it neutral."""
+    kind = dict(zip(graph.ligands, kinds(graph.cluster), strict=True))
     per_site = [list(_leaving(graph, site, ion)) for site in chosen]
     if search == "nearest":
         for choices in per_site:
             choices.sort(key=lambda ligands: sum(len(lig.metals) for lig in ligands))
     for choice in product(*per_site):
         leaving = tuple(ligand for ligands in choice for ligand in ligands)
-        if len(set(leaving)) == len(leaving):
+        if len(set(leaving)) == len(leaving) and len({kind[ligand] for ligand in leaving}) < 2:
             yield leaving
             if search == "nearest":
                 return
 
 
 def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
-    """Return the indices of the cations that ``surface``, ``core``, ``all`` or a list of indices means."""
+    """Return the cations that ``surface``, ``core``, ``all`` or a list of indices means, ascending.
+
+    Raises
+    ------
+    InputError
+        If there is no cation at all, or a site is none.
+    """
+    if not graph.metals:
+        raise InputError(f"{graph.cluster.name or graph.cluster.formula} has no cation")
     surface = set(graph.surface_cations)
     if sites == "surface":
         return sorted(surface)
@@ -178,9 +207,9 @@ def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
     if isinstance(sites, str):
         raise InputError(f"sites must be 'surface', 'core', 'all' or atom indices, not {sites!r}")
     for site in sites:
-        if site not in graph.metals:
+        if isinstance(site, bool) or not isinstance(site, int | np.integer) or site not in graph.metals:
             raise InputError(f"site {site} is not a cation; cations: {list(graph.metals)}")
-    return list(sites)
+    return sorted({int(site) for site in sites})
 
 
 def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...]]:
@@ -192,21 +221,30 @@ def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...
             f"{ion} for {symbol}{METALS[symbol]}+ would need {-surplus} more ligand(s): "
             f"ions of at most charge {METALS[symbol]} can be exchanged here"
         )
-    anionic = [ligand for ligand in graph.ligands if ligand.charge == -1]
-    near = [ligand for ligand in anionic if site in ligand.metals]
-    if len(near) < surplus <= len(anionic):  # then also the next ones, all of equal distance in bonds
-        reach = nx.single_source_shortest_path_length(graph.graph, site)
-        distance = {ligand: min(reach.get(i, len(graph.graph)) for i in ligand.donors) for ligand in anionic}
-        farthest = sorted(distance.values())[:surplus][-1]
-        near = [ligand for ligand in anionic if distance[ligand] <= farthest]
-    return combinations(near, surplus)
+    by_kind: dict[str, list[Ligand]] = {}
+    for ligand, kind in zip(graph.ligands, kinds(graph.cluster), strict=True):
+        if ligand.charge == -1:
+            by_kind.setdefault(kind, []).append(ligand)
+    anionic = [members for members in by_kind.values() if len(members) >= surplus]
+    near = [[ligand for ligand in members if site in ligand.metals] for members in anionic]
+    if all(len(members) < surplus for members in near):  # then also the next ones, of equal distance in bonds
+        near = [_nearest(graph, site, members, surplus) for members in anionic]
+    return chain.from_iterable(combinations(members, surplus) for members in near) if surplus else [()]
+
+
+def _nearest(graph: Topology, site: int, ligands: Sequence[Ligand], n: int) -> list[Ligand]:
+    """Return the `n` ligands nearest to a site in bonds, and those as near as the last of them."""
+    reach = nx.single_source_shortest_path_length(graph.graph, site)
+    distance = {ligand: min(reach.get(i, len(graph.graph)) for i in ligand.donors) for ligand in ligands}
+    farthest = sorted(distance.values())[n - 1]
+    return [ligand for ligand in ligands if distance[ligand] <= farthest]
 
 
 def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> Reaction:
     cluster = graph.cluster
     replaced = Counter(cluster.symbols[site] for site in sites)
     spins = len(sites) * unpaired(ion.element) - sum(n * unpaired(old) for old, n in replaced.items())
-    ligand = _ligand_name(graph, sites[0], leaving)
+    ligand = _ligand_name(graph, sites, leaving)
     gone = {atom for lost in leaving for atom in lost.atoms}
     lost_names = " and ".join(f"{_mode(lost)} L({lost.atoms[0]})" for lost in leaving)
     where = " and ".join(f"{cluster.symbols[site]} {site}" for site in sites)
@@ -245,17 +283,20 @@ def _mode(ligand: Ligand) -> str:
     return "bridging" if len(ligand.metals) > 1 else "terminal"
 
 
-def _ligand_name(graph: Topology, site: int, leaving: tuple[Ligand, ...]) -> str:
-    """Return the name of the ligand carried by the molecular references."""
-    carried = leaving or [lig for lig in graph.ligands if site in lig.metals] or graph.ligands
-    if not carried:
-        raise InputError(f"no ligand at site {site}: nothing can leave with the cation, or bring the other")
-    name = ligand_name(graph, carried[0])
-    if name is None:
+def _ligand_name(graph: Topology, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> str:
+    """Return the name of the ligand of the molecular references: that which leaves, else the commonest."""
+    anionic = [ligand for ligand in graph.ligands if ligand.charge < 0]
+    if not anionic:
         raise InputError(
-            f"no molecular reference for ligand {carried[0].formula}: known are {', '.join(LIGANDS)}"
+            f"{graph.cluster.name or graph.cluster.formula} has no anionic ligand: nothing can leave with a "
+            "cation, or bring the other"
         )
-    return name
+    carried = leaving or [lig for lig in anionic if set(sites) & set(lig.metals)] or anionic
+    names = Counter(ligand_name(graph, ligand) or "" for ligand in carried)
+    if "" in names:
+        unknown = ", ".join(sorted({lig.formula for lig in carried if ligand_name(graph, lig) is None}))
+        raise InputError(f"no molecular reference for ligand {unknown}: known are {', '.join(LIGANDS)}")
+    return min(names, key=lambda name: (-names[name], name))
 
 
 def _exchanged_name(cluster: Cluster, new: str, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> str:

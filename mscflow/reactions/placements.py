@@ -4,6 +4,9 @@ The graph is that of the skeleton, with one node for all ligands that bind the s
 turning a phenyl ring, or swapping two bridges over one edge, is no symmetry anybody wants to count.
 Placements are produced one by one and each is compared with its own images only, so that a million of them
 need no more memory than one.
+
+As in `mscflow.reactions.exchange`, ligands that leave are anions of charge −1 and of one kind; an iterator
+that yields nothing means that there is no such choice.
 """
 
 from __future__ import annotations
@@ -59,8 +62,30 @@ def alike(cluster: Cluster) -> tuple[tuple[int, ...], ...]:
     sets: dict[tuple, list[int]] = {}
     for n, ligand in enumerate(graph.ligands):
         bonds = tuple(sum(graph.graph.has_edge(metal, i) for i in ligand.donors) for metal in ligand.metals)
-        sets.setdefault((ligand.formula, ligand.metals, bonds), []).append(n)
+        sets.setdefault((kinds(cluster)[n], ligand.metals, bonds), []).append(n)
     return tuple(map(tuple, sets.values()))
+
+
+@lru_cache(maxsize=8)
+def kinds(cluster: Cluster) -> tuple[str, ...]:
+    """Return the kind of each ligand: formula and hash of its bonds, which isomers do not share."""
+    graph = topology(cluster)
+    found = []
+    for ligand in graph.ligands:
+        number = {atom: n for n, atom in enumerate(ligand.atoms)}
+        ends = [(number[i], number[j]) for i, j in graph.graph.subgraph(ligand.atoms).edges]
+        bonds = sorted((min(pair), max(pair)) for pair in ends)
+        symbols = tuple(cluster.symbols[i] for i in ligand.atoms)
+        found.append(f"{ligand.formula} {_graph_hash(symbols, tuple(bonds))}")
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _graph_hash(symbols: tuple[str, ...], bonds: tuple[tuple[int, int], ...]) -> str:
+    graph: nx.Graph = nx.Graph()
+    graph.add_nodes_from((n, {"symbol": symbol}) for n, symbol in enumerate(symbols))
+    graph.add_edges_from(bonds)
+    return nx.weisfeiler_lehman_graph_hash(graph, node_attr="symbol", iterations=len(symbols))
 
 
 def _drawing(cluster: Cluster, ligands: bool) -> nx.Graph:
@@ -72,7 +97,7 @@ def _drawing(cluster: Cluster, ligands: bool) -> nx.Graph:
     for n, members in enumerate(alike(cluster) if ligands else ()):
         ligand = graph.ligands[members[0]]
         node = len(cluster) + n
-        drawing.add_node(node, label=f"{len(members)} {ligand.formula}")
+        drawing.add_node(node, label=f"{len(members)} {kinds(cluster)[members[0]]}")
         for metal in ligand.metals:
             drawing.add_edge(node, metal, bonds=sum(graph.graph.has_edge(metal, i) for i in ligand.donors))
     return drawing

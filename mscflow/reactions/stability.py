@@ -3,7 +3,8 @@
 The environment exchanges the molecular complex of an incoming ion for that of the outgoing one. Δμ is the
 chemical potential of the incoming complex minus that of the outgoing one, relative to both as computed (pure
 molecules at the level of the energies). A cluster with n ions exchanged at the cost ΔE then has
-Ω = ΔE − n Δμ, and the stable one is the lowest.
+Ω = ΔE − n Δμ, and the stable one is the lowest. Where the cluster was computed in several arrangements of its
+ligands, the cost counts from the lowest of them, and so does n = 0.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Composition:
     n
         Number of ions exchanged; 0 is the cluster as it was.
     energy
-        Cost of the exchange, ΔG where there is one, else ΔE / eV.
+        Cost of the exchange from the lowest arrangement, ΔG where there is one, else ΔE / eV.
     label
         Which placement it is.
     """
@@ -70,7 +71,9 @@ def compositions(energies: ReactionEnergies, ion: str) -> list[Composition]:
     free = all(row.gibbs is not None for row in rows)
 
     def cost(row: ReactionEnergy) -> float:
-        return row.gibbs if free and row.gibbs is not None else row.energy
+        if free and row.gibbs is not None:
+            return row.gibbs + row.gibbs_offset
+        return row.energy + row.offset
 
     def rank(row: ReactionEnergy) -> tuple[bool, float]:
         return bool(row.changed), cost(row)

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from mscflow.analysis.modes import NormalModes, normal_modes, shares_by, stretches
+from mscflow.analysis.symmetry import symmetry_number
 from mscflow.analysis.thermochemistry import ATMOSPHERE, Thermochemistry, thermochemistry
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
@@ -20,6 +21,9 @@ from mscflow.topology import topology
 
 STRETCH = 0.5
 """Part of the motion along bonds of one kind from which a mode is called their stretching."""
+
+SAME = 0.05
+"""How far / Å an atom may lie from where a rotation puts another one, for the symmetry number."""
 
 NAMED = 0.2
 """Part of the kinetic energy from which an element is named in the description of a mode."""
@@ -101,6 +105,8 @@ class Vibrations(TaskDocument):
         Number of energy and gradient evaluations.
     intensities
         Where infrared intensities come from, or why there are none.
+    symmetry_number
+        Number of rotations that put the whole molecule onto itself, for its rotational entropy.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -119,6 +125,7 @@ class Vibrations(TaskDocument):
     method: str
     n_force_calls: int
     intensities: str
+    symmetry_number: int = 1
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -128,7 +135,13 @@ class Vibrations(TaskDocument):
     def thermochemistry(self, temperature: float = 298.15, pressure: float = ATMOSPHERE) -> Thermochemistry:
         """Return enthalpy, entropy and Gibbs energy at a temperature / K and pressure / Pa."""
         return thermochemistry(
-            self.cluster, self.energy, self.frequencies, temperature, pressure, is_linear=self.is_linear
+            self.cluster,
+            self.energy,
+            self.frequencies,
+            temperature,
+            pressure,
+            self.symmetry_number,
+            self.is_linear,
         )
 
 
@@ -221,6 +234,7 @@ def vibrate(
             if intensities is None
             else f"dipole moments of {level.text}, finite differences, double-harmonic"
         ),
+        symmetry_number=symmetry_number(cluster, SAME),
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
 from mscflow.analysis.rings import puckering, six_rings, torsions
@@ -18,10 +19,12 @@ from mscflow.analysis.sterics import (
     crowding,
     phenyls,
 )
-from mscflow.analysis.symmetry import core_symmetry
+from mscflow.analysis.symmetry import core_symmetry, operations, point_group, symmetry_number
 from mscflow.analysis.trajectories import averaged_bonds, averaged_separations
 from mscflow.builder import build
+from mscflow.cluster import Cluster
 from mscflow.errors import InputError
+from mscflow.topology import topology
 
 PLANAR = np.array([[np.cos(a), np.sin(a), 0.0] for a in np.pi / 3 * np.arange(6)])
 
@@ -71,6 +74,46 @@ def test_phosphorus_in_in37p20_has_eleven_surroundings():
     kinds = core_symmetry(cluster).environments(cluster, "P")
     assert len(kinds) == 11
     assert sum(map(len, kinds)) == 20
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_distorted_core_keeps_its_orbits(seed):
+    cluster = build("In26P13")
+    noise = np.random.default_rng(seed).normal(scale=0.04, size=cluster.positions.shape)
+    symmetry = core_symmetry(cluster.replace(positions=cluster.positions + noise))
+    assert (symmetry.point_group, symmetry.chiral, len(symmetry.orbits)) == ("T", True, 6)
+    assert sorted(i for orbit in symmetry.orbits for i in orbit) == list(topology(cluster).skeleton)
+
+
+def test_operations_are_a_group_within_the_tolerance():
+    cluster = build("Cd35Se20")
+    core = list(topology(cluster).skeleton)
+    noise = np.random.default_rng(0).normal(scale=0.05, size=(len(core), 3))
+    orders = []
+    for tolerance in (1e-3, 0.2, 0.25, 0.3, 0.5):
+        found = operations([cluster.symbols[i] for i in core], cluster.positions[core] + noise, tolerance)
+        assert max(operation.deviation for operation in found) <= tolerance
+        images = {operation.image for operation in found}
+        assert {tuple(np.array(a)[list(b)].tolist()) for a in images for b in images} == images
+        orders.append(len(found))
+    assert (orders[0], orders[-1]) == (1, 24)
+    assert orders == sorted(orders)
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "number"),
+    [
+        ("H2O", "C2v", 2), ("NH3", "C3v", 3), ("CH4", "Td", 12), ("C6H6", "D6h", 12), ("C2H6", "D3d", 6),
+        ("C3H4_D2d", "D2d", 4), ("H2O2", "C2", 2), ("trans-butane", "C2h", 2), ("BF3", "D3h", 6),
+        ("CH3OH", "Cs", 1), ("C60", "Ih", 60), ("CO2", None, 2), ("HCN", None, 1),
+    ],
+)  # fmt: skip
+def test_molecules_have_their_point_groups(name, group, number):
+    found = Cluster.from_ase(molecule(name))
+    turned = found.replace(positions=found.positions @ Rotation.random(random_state=3).as_matrix())
+    assert symmetry_number(turned, 0.05) == number
+    if group:
+        assert point_group(operations(turned.symbols, turned.positions, 0.05)) == group
 
 
 def test_a_core_of_two_atoms_has_no_point_group():

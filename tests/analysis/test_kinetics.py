@@ -35,6 +35,14 @@ def test_a_growth_is_fitted_as_well_as_a_decay():
     assert rate(TIMES, 1 - decay(0.05)).constant == pytest.approx(0.05, rel=1e-6)
 
 
+@pytest.mark.parametrize("start", [-500.0, 500.0, 1e6])
+def test_the_clock_may_start_at_any_time(start):
+    found, shifted = rate(TIMES, decay(0.08, 0.01)), rate(TIMES + start, decay(0.08, 0.01))
+    assert shifted.constant == pytest.approx(found.constant, rel=1e-4)
+    assert shifted.interval == pytest.approx(found.interval, rel=1e-3)
+    assert shifted.first == pytest.approx(found.first, abs=1e-4)
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say():
     covered = 0
     for seed in range(100):
@@ -49,6 +57,8 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         ([0, 1, 2], [1, 2, 3], "5 or more"),
         (range(6), range(5), "5 or more"),
         (range(6), [1] * 6, "nothing changes"),
+        (range(6), [1, 2, 3, 4, 5, np.nan], "finite"),
+        ([0, 1, 2, 3, 4, np.inf], range(6), "finite"),
     ],
 )
 def test_too_few_data_are_one_line(times, absorbances, message):
@@ -76,6 +86,45 @@ def test_a_file_of_several_samples_is_read_and_compared(tmp_path):
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert [row["sample"] for row in found] == ["tBu", "35-Me2"]
     assert [row["k"] for row in found] == pytest.approx([0.02, 0.1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("header", "separator", "comma"),
+    [
+        ("time / s,PhAc,3-Me", ",", False),
+        ("time / s;PhAc;3-Me", ";", True),
+        ("time / s\tPhAc\t3-Me", "\t", True),
+        ("time PhAc 3-Me", " ", False),
+    ],
+)
+def test_one_separator_holds_for_a_file(tmp_path, header, separator, comma):
+    path = tmp_path / "series.csv"
+    table = zip(TIMES, decay(0.02), decay(0.1), strict=True)
+    rows = [separator.join(f"{x:.4f}" for x in row) for row in table]
+    path.write_text("\n".join([header, *(row.replace(".", ",") if comma else row for row in rows)]))
+    found = read_series(path)
+    assert list(found) == ["PhAc", "3-Me"]
+    for name, k in (("PhAc", 0.02), ("3-Me", 0.1)):
+        np.testing.assert_allclose(found[name], (TIMES, decay(k)), atol=1e-4)
+
+
+def test_a_short_sample_is_named_with_its_file(tmp_path):
+    path = tmp_path / "series.csv"
+    path.write_text("t,PhAc,3-Me\n" + "\n".join(f"{t},{1 / (1 + t)}," for t in range(9)) + "\n9,0.1,0.5\n")
+    command = [sys.executable, "-m", "mscflow", "rates", path.name]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 2
+    assert "series.csv: 3-Me: give 5 or more times" in process.stderr
+
+
+def test_what_the_data_do_not_determine_is_said(tmp_path):
+    path = tmp_path / "series.csv"
+    noise = 0.5 + 0.01 * np.random.default_rng(1).normal(size=TIMES.size)
+    path.write_text("t,flat\n" + "\n".join(f"{t},{a}" for t, a in zip(TIMES, noise, strict=True)))
+    assert rate(TIMES, noise).interval == (0.0, np.inf)
+    command = [sys.executable, "-m", "mscflow", "rates", str(path)]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "flat: k is not determined" in process.stderr
 
 
 @pytest.mark.parametrize("text", ["", "1, 2\n3, 4\n", "t, a\n1, x\n", "t\n1\n2\n"])

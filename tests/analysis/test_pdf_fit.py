@@ -1,5 +1,8 @@
 """A measured function finds its structure among several, whatever its scale, strain and noise."""
 
+import json
+import subprocess
+import sys
 from functools import cache
 
 import numpy as np
@@ -60,6 +63,38 @@ def test_a_file_is_read(tmp_path):
         read_pdf(path)
 
 
+def test_a_rounded_grid_has_no_strain(tmp_path):
+    """Distances a Nyquist step π/qmax apart, printed with three decimals."""
+    cluster = core("Cd21Se20")
+    found = pdf(cluster, rmin=1.5, rmax=14.0, rstep=np.pi / 25, u_iso=0.008)
+    path = tmp_path / "data.gr"
+    path.write_text("\n".join(f"{r:.3f} {g:.6f}" for r, g in zip(found.r, found.g, strict=True)))
+    fit = fit_pdf(cluster, read_pdf(path))
+    assert abs(fit.strain) < 2e-4
+    assert fit.rw < 0.03
+
+
 def test_uneven_distances_are_refused():
-    with pytest.raises(InputError, match="evenly spaced"):
-        MeasuredPDF(np.array([1.0, 2.0, 4.0]), np.zeros(3))
+    for r in ([1.0, 2.0, 4.0], [3.0, 2.0, 1.0], [1.0, 2.0]):
+        with pytest.raises(InputError, match="evenly spaced"):
+            MeasuredPDF(np.array(r), np.ones(len(r)))
+
+
+@pytest.mark.parametrize("g", [[0.0, 0.0, 0.0], [1.0, np.nan, 1.0], [1.0, np.inf, 1.0]])
+def test_a_function_that_says_nothing_is_refused(g):
+    with pytest.raises(InputError, match="finite values of G"):
+        MeasuredPDF(np.array([1.0, 2.0, 3.0]), np.array(g))
+
+
+def test_a_neutron_measurement_is_ranked_as_one(tmp_path):
+    how = {"qmin": 1.0, "qmax": 18.0, "qdamp": 0.02, "radiation": "neutron"}
+    found = pdf(build("Cd14Se13"), **R, **how)
+    rows = [f"{r:.3f} {g:.6f}" for r, g in zip(found.r, found.g, strict=True)]
+    (tmp_path / "data.gr").write_text("\n".join(rows))
+    assert fit_pdf(build("Cd14Se13"), read_pdf(tmp_path / "data.gr", **how)).rw < 1e-3
+    options = [word for name, value in how.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "mscflow", "rank", "data.gr", "Cd14Se13"]
+    right = subprocess.run([*command, *options], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "neutron, Q from 1 to 18 Å⁻¹, qdamp 0.02 Å⁻¹" in " ".join(right.stdout.split())
+    usual = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert json.loads(usual.stdout)[0]["Rw"] > 0.05

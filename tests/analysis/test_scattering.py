@@ -43,6 +43,22 @@ def test_bins_change_nothing(radiation):
     assert np.abs(intensity(IN4P, settings) - exact).max() < 1e-4 * exact.max()
 
 
+@pytest.mark.parametrize("qstep", [0.05, 0.01])
+def test_a_range_from_zero_starts_at_its_first_step(qstep):
+    settings = Settings(0.0, 10.0, qstep)
+    assert settings.q[0] == pytest.approx(qstep)
+    exact = plain_intensity(IN4P, settings)
+    np.testing.assert_allclose(intensity(IN4P, settings), exact, rtol=1e-3)
+
+
+def test_diffraction_is_the_sum_over_all_pairs():
+    angles, pattern = diffraction(IN4P)
+    q = 4 * np.pi / 1.5406 * np.sin(np.radians(angles / 2))
+    grid = Settings(0.3, 6.0, 0.002)
+    exact = np.interp(q, grid.q, plain_intensity(IN4P, grid)) / len(IN4P)
+    np.testing.assert_allclose(pattern, exact, rtol=2e-3)
+
+
 def test_form_factors_begin_with_the_number_of_electrons_and_fall():
     q = np.linspace(0.0, 25.0, 50)
     for symbol, electrons in (("H", 1), ("P", 15), ("Se", 34), ("In", 49)):

@@ -67,6 +67,17 @@ def test_a_measured_spectrum_is_read_and_compared(tmp_path):
     assert found.error_ev == pytest.approx(3.0 - 1239.84 / 386, abs=0.02)
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "; "])
+def test_decimal_commas_are_read(tmp_path, separator):
+    wavelengths, absorbance = np.arange(400.0, 420.0, 0.5), np.linspace(0.8581, 0.1, 40)
+    file = tmp_path / "measured.csv"
+    rows = [f"{w:.1f}{separator}{a:.4f}" for w, a in zip(wavelengths, absorbance, strict=True)]
+    file.write_text("\n".join(["nm, sample 3;A", *rows]).replace(".", ","))
+    found = read_spectrum(file)
+    assert found.wavelengths == pytest.approx(wavelengths)
+    assert found.absorbance == pytest.approx(absorbance, abs=1e-4)
+
+
 @pytest.mark.parametrize("text", ["", "no numbers\n", "400 0.1\n410 0.2\n"])
 def test_a_file_without_a_spectrum_is_refused(text, tmp_path):
     file = tmp_path / "measured.txt"

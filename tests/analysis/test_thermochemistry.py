@@ -8,6 +8,8 @@ from ase.build import molecule
 from mscflow.analysis.thermochemistry import ATMOSPHERE, thermochemistry
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
+from mscflow.tasks.relax import relax
+from mscflow.tasks.vibrate import Vibrations, vibrate
 
 J_MOL_K = units.mol / units.J
 WATER = Cluster.from_ase(molecule("H2O"))
@@ -22,6 +24,17 @@ def test_water_has_its_tabulated_entropy():
     above = (found.enthalpy + 5.0 - zero_point) * units.mol / units.kJ
     assert above == pytest.approx(9.9, abs=0.1)  # H(298) − H(0), JANAF
     assert found.gibbs == pytest.approx(found.enthalpy - 298.15 * found.entropy)
+
+
+def test_ammonia_has_the_entropy_of_its_symmetry():
+    found = vibrate(relax(Cluster.from_ase(molecule("NH3")), "gfn2-xtb", fmax=0.005).cluster, "gfn2-xtb")
+    assert found.symmetry_number == 3
+    entropy = found.thermochemistry(298.15, 1e5).entropy * J_MOL_K
+    assert entropy == pytest.approx(192.8, abs=1.0)  # CODATA
+    old = Vibrations(**found.model_dump(exclude={"symmetry_number"}))
+    assert old.thermochemistry(298.15, 1e5).entropy * J_MOL_K - entropy == pytest.approx(
+        8.314 * np.log(3), 1e-3
+    )
 
 
 def test_pressure_and_spin_enter_as_in_an_ideal_gas():

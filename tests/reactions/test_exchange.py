@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
+from mscflow.builder.edit import add_ligand, remove_ligand
 from mscflow.builder.tetrahedron import ALL_EDGES, capped_tetrahedron
 from mscflow.chemistry import IONS
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.reactions.exchange import exchange
+from mscflow.jobs import ExchangeMaker
+from mscflow.reactions.exchange import exchange, exchanges
 from mscflow.reactions.reaction import Reaction
 from mscflow.topology import topology
 
@@ -66,6 +68,42 @@ def test_two_ligands_leave_with_a_monovalent_ion():
     reaction = exchange(build("In4P"), "Ag+")[0]
     assert len(reaction.tags["leaving"]) == 2
     assert reaction.species[2][0].composition["C"] == 7
+
+
+def test_neutral_ligands_never_carry_a_cation():
+    cluster = build("Cd35Se20", ligand=["formate", "methylamine"])
+    assert any(lig.charge == 0 for lig in topology(cluster).ligands)
+    turned = cluster.select(list(range(len(cluster)))[::-1])
+    for atoms in (cluster, turned):
+        reactions = exchange(atoms, "Mn2+", symmetry="core")
+        assert {reaction.tags["ligand"] for reaction in reactions} == {"formate"}
+    with pytest.raises(InputError, match=r"Cd13Se13\(NH3\)13 has no anionic ligand"):
+        exchange(build("Cd13Se13", ligand="ammonia"), "Zn2+")
+
+
+def test_ligands_of_one_kind_leave_together():
+    mixed = add_ligand(remove_ligand(build("In4P"), 0), "chloride", 1)
+    assert {r.tags["ligand"] for r in exchange(mixed, "Cu+")} == {"formate"}
+    single = exchange(mixed, "Zn2+")
+    assert {r.tags["ligand"] for r in single} == {"formate", "chloride"}
+    assert all(topology(r.species[2][0]).charge_balance.difference == 0 for r in single)
+    assert all(not r.imbalance() for r in exchanges(mixed, "Zn2+", 2))
+
+
+@pytest.mark.parametrize("sites", [[1.0], [True], [1, 2.5]])
+def test_sites_are_whole_numbers(sites):
+    with pytest.raises(InputError, match="is not a cation"):
+        exchange(build("In4P"), "Ga3+", sites=sites)
+
+
+def test_an_exchange_of_nothing_says_why():
+    cluster = build("In4P")
+    assert [r.site for r in exchange(cluster, "Ga3+", sites=[2, 1, 2, np.int64(1)])] == [1, 2]
+    water = Cluster(("O", "H", "H"), np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]))
+    with pytest.raises(InputError, match="has no cation"):
+        exchange(water, "Zn2+")
+    with pytest.raises(InputError, match=r"no exchange of In3\+ at surface sites"):
+        ExchangeMaker(ions=["In3+"]).make.original(ExchangeMaker(ions=["In3+"]), cluster)
 
 
 def test_sites_can_be_chosen():

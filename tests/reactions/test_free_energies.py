@@ -1,6 +1,8 @@
 """Gibbs energies of reactions: every species vibrates once, and what is missing is named."""
 
+import numpy as np
 import pytest
+from ase import units
 from jobflow import run_locally
 
 from mscflow.builder import precursor
@@ -41,6 +43,30 @@ def test_a_flow_gives_gibbs_energies(metathesis):
     assert row.gibbs == pytest.approx(expected)
     assert abs(row.gibbs - row.energy) < 0.3  # as many molecules on both sides
     assert energies.temperature == 298.15
+
+
+def test_gibbs_energies_know_symmetry_and_the_hash_what_decides_them(metathesis):
+    results = {c.hash: relax(c, LEVEL, fmax=0.01) for c, _ in metathesis.species}
+    vibrations = {key: vibrate(result.cluster, LEVEL) for key, result in results.items()}
+    numbers = {c.name: vibrations[c.hash].symmetry_number for c, _ in metathesis.species}
+    assert numbers["Zn(Cl)2"] == numbers["Cd(Cl)2"] == 2
+
+    def collected(temperature, level=LEVEL, found=results):
+        return collect([metathesis], found, level, vibrations=vibrations, temperature=temperature)
+
+    usual = collected(300.0)
+    without = {key: found.model_copy(update={"symmetry_number": 1}) for key, found in vibrations.items()}
+    plain = collect([metathesis], results, LEVEL, vibrations=without, temperature=300.0)
+    for species, bare in zip(usual.species, plain.species, strict=True):
+        expected = units.kB * 300.0 * np.log(numbers[species.name])
+        assert species.thermal - bare.thermal == pytest.approx(expected, abs=1e-9)
+    moved = {
+        key: r.model_copy(update={"cluster": r.cluster.replace(positions=r.cluster.positions + 1e-3)})
+        for key, r in results.items()
+    }
+    others = [collected(350.0), collected(300.0, "gfn1-xtb"), collected(300.0, found=moved)]
+    assert len({document.input_hash for document in (usual, *others)}) == 4
+    assert collected(300.0).input_hash == usual.input_hash
 
 
 def test_a_species_without_vibrations_has_no_gibbs_energy(metathesis):

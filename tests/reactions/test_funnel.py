@@ -1,5 +1,6 @@
 """All candidates at the cheap level, the best ones at the dear one, each species once."""
 
+import pytest
 from flows_for_tests import FailingMaker
 from jobflow import run_locally
 from runs_for_tests import rows
@@ -10,6 +11,25 @@ from mscflow.jobs import ExchangeMaker, RelaxMaker
 from mscflow.report import CampaignResults
 from mscflow.report.plots import funnel_plot
 from mscflow.report.tables.energies import funnel_table
+from mscflow.tasks.relax import relax
+
+
+def test_a_badly_arranged_reactant_does_not_go_on():
+    """Two mirror images with the same product; the energy of one reactant is put 5 eV up."""
+    relaxed = relax(build("In4P"), "gfn1-xtb", fmax=0.5)
+    mirrored = relaxed.cluster.replace(positions=-relaxed.cluster.positions)
+    other = relaxed.model_copy(update={"cluster": mirrored, "energy": relaxed.energy + 5.0})
+    cheap, dear = RelaxMaker(level="gfn1-xtb", fmax=0.5), RelaxMaker(level="gfn2-xtb", fmax=0.5)
+    maker = ExchangeMaker(ions=("Ga3+",), sites=[1], relax_maker=cheap, refine_maker=dear, best=1)
+    made = maker.make(relaxed.cluster, relaxed, [other])
+    responses = run_locally(made, log=False, ensure_success=True)
+    documents = [r.output for by_index in responses.values() for r in by_index.values() if r.output]
+    screening, best = (d for d in documents if type(d).__name__ == "ReactionEnergies")
+    good, bad = screening.reactions
+    assert (good.arrangement, bad.arrangement) == (1, 2)
+    assert bad.energy < good.energy - 4.0
+    assert bad.offset == pytest.approx(5.0)
+    assert [row.arrangement for row in best.reactions] == [1]
 
 
 def test_the_best_go_on_and_the_rest_is_named():

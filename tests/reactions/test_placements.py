@@ -47,6 +47,21 @@ def test_bridges_over_the_same_edge_are_no_symmetry():
     assert len(symmetries(cluster)) < 100
 
 
+def test_isomers_are_different_ligands():
+    straight, branched = (build("In4P", ligand=f"[O-:1]C(=[O:1]){tail}") for tail in ("CCC", "C(C)C"))
+    gone = topology(straight).ligands[0]
+    (new,) = (lig for lig in topology(branched).ligands if lig.donors == gone.donors)
+    assert new.formula == gone.formula
+    kept = [i for i in range(len(straight)) if i not in gone.atoms]
+    mixed = straight.replace(
+        symbols=[straight.symbols[i] for i in kept] + [branched.symbols[i] for i in new.atoms],
+        positions=np.vstack([straight.positions[kept], branched.positions[list(new.atoms)]]),
+    )
+    assert topology(mixed).charge_balance.difference == 0
+    assert len(symmetries(mixed)) < len(symmetries(straight))
+    assert max(map(len, alike(mixed))) == max(map(len, alike(straight)))
+
+
 @pytest.mark.parametrize("ion", ["Ga3+", "Zn2+", "Cu+"])
 def test_one_site_agrees_with_the_single_exchange(ion):
     cluster = build("In4P")

@@ -1,10 +1,19 @@
 """The stable composition is the lower hull of cost against the number of ions."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mscflow.reactions.stability import Composition, stable_ranges
+from mscflow.builder import build
+from mscflow.cluster import Cluster
+from mscflow.levels import parse_level
+from mscflow.reactions.energies import ReactionEnergies, ReactionEnergy, collect
+from mscflow.reactions.exchange import exchange
+from mscflow.reactions.stability import Composition, compositions, stable_ranges
+from mscflow.tasks.relax import Relaxation
 
 
 def costs(*energies: float) -> list[Composition]:
@@ -21,6 +30,39 @@ def test_a_composition_above_the_hull_is_never_stable():
     found = stable_ranges(costs(1.0, 0.4))
     assert [part.composition.n for part in found] == [0, 2]
     assert found[1].low == 0.2
+
+
+@pytest.mark.parametrize("above", [0.0, 0.1, 2.0])
+def test_a_badly_arranged_reactant_is_no_good_site(above):
+    energies = two_arrangements(above)
+    without, with_one = compositions(energies, "Ga3+")
+    assert (without.energy, with_one.energy) == (0.0, pytest.approx(0.3))
+    best, other = energies.reactions
+    assert (best.arrangement, best.energy, best.offset) == (1, pytest.approx(0.3), 0.0)
+    assert (other.energy, other.offset) == (pytest.approx(0.5 - above), pytest.approx(above))
+    assert ReactionEnergy(**best.model_dump(exclude={"offset", "gibbs_offset"})) == best
+
+
+def two_arrangements(above: float) -> ReactionEnergies:
+    """Ga in In4P and in its mirror image, whose reactant lies `above` / eV higher, its product 0.2 eV."""
+    first = build("In4P")
+    mirrored = first.replace(positions=-first.positions)
+    energies: dict[Cluster, float] = {}
+    reactions = []
+    for number, (reactant, high, cost) in enumerate(((first, 0.0, 0.3), (mirrored, above, 0.5)), start=1):
+        (reaction,) = exchange(reactant, "Ga3+", [1])
+        reactions.append(replace(reaction, tags={**reaction.tags, "arrangement": number}))
+        energies = {cluster: 0.0 for cluster, _ in reaction.species} | energies
+        energies |= {reactant: high, reaction.species[2][0]: cost}
+    level = parse_level("gfn2-xtb")
+    results = {
+        cluster.hash: Relaxation(
+            input_hash="", cluster=cluster, level=level, level_text=level.text,
+            level_description="", energy=energy, converged=True, n_force_calls=1, max_force=0.0, fmax=0.1,
+        )
+        for cluster, energy in energies.items()
+    }  # fmt: skip
+    return collect(reactions, results, level.text)
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=8), st.floats(-5, 5))
