@@ -73,7 +73,7 @@ class ReactionEnergy(BaseModel):
         one atmosphere, see `mscflow.analysis.thermochemistry`.
     offset, gibbs_offset
         Of an exchange: energy, and Gibbs energy where there is one, of the reactant above that of the lowest
-        reactant of the same formula and charge / eV. ΔE + offset of different arrangements can be compared.
+        reactant of the same formula and charge / eV.
     level
         Text form of the level of all its species.
     changed
@@ -99,6 +99,11 @@ class ReactionEnergy(BaseModel):
     gibbs_offset: float = 0.0
     level: str = ""
     changed: list[str] = Field(default_factory=list)
+
+    @property
+    def cost(self) -> float:
+        """ΔE from the lowest reactant / eV, by which different arrangements can be compared."""
+        return self.energy + self.offset
 
     @property
     def group(self) -> str:
@@ -292,7 +297,7 @@ def merged_energies(documents: Sequence[ReactionEnergies]) -> ReactionEnergies:
 
 
 def _ranked(rows: Iterable[ReactionEnergy]) -> list[ReactionEnergy]:
-    return sorted(rows, key=lambda row: (row.kind, row.ion, bool(row.changed), row.energy + row.offset))
+    return sorted(rows, key=lambda row: (row.kind, row.ion, bool(row.changed), row.cost))
 
 
 def _reactant(reaction: Reaction) -> str:

@@ -73,7 +73,7 @@ def compositions(energies: ReactionEnergies, ion: str) -> list[Composition]:
     def cost(row: ReactionEnergy) -> float:
         if free and row.gibbs is not None:
             return row.gibbs + row.gibbs_offset
-        return row.energy + row.offset
+        return row.cost
 
     def rank(row: ReactionEnergy) -> tuple[bool, float]:
         return bool(row.changed), cost(row)

@@ -76,11 +76,14 @@ def separations_table(named: Named) -> Table:
 
 
 def exchange_table(named: Named) -> Table:
-    """Return the lowest and the mean exchange energy of each ion, number of ions and level."""
+    """Return the lowest and the mean exchange energy of each ion, number of ions and level.
+
+    Energies count from the lowest reactant.
+    """
     rows = []
     for name, results in named:
         for (ion, n, level), members in comparable(results.exchange).items():
-            energies = [row.energy for row in members]
+            energies = [row.cost for row in members]
             numbers = (f"{min(energies):+.3f}", f"{np.mean(energies):+.3f}", str(len(energies)))
             rows.append((name, f"{ion}{_mark(members)}", str(n), *numbers, level))
     columns = ("campaign", "ion", "number", "lowest ΔE / eV", "mean ΔE / eV", "reactions", "level")
@@ -127,7 +130,7 @@ def exchange_plot(named: Named) -> Figure:
     for n, (name, results) in enumerate(named):
         found = comparable(results.exchange).items()
         points = [
-            (row.energy, f"{f'{many} ' if many > 1 else ''}{ion}{_mark(rows)}<br>{level}")
+            (row.cost, f"{f'{many} ' if many > 1 else ''}{ion}{_mark(rows)}<br>{level}")
             for (ion, many, level), rows in found
             for row in rows
         ]

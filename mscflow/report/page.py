@@ -139,9 +139,9 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
     found = comparable(results.exchange)
     for (ion, n, level), members in found.items():
         if n == min(number for other, number, _ in found if other == ion):
-            best = min(members, key=lambda row: row.energy)
+            best = min(members, key=lambda row: row.cost)
             name = f"Lowest exchange energy, {f'{n} ' if n > 1 else ''}{ion}"
-            rows.append((name, f"{best.energy:+.2f} eV ({best.marked_label})", level))
+            rows.append((name, f"{best.cost:+.2f} eV ({best.marked_label})", level))
     if results.excitations is not None and results.excitations.states:
         first, known = results.excitations.states[0], results.excitations.calibration
         error = f" ± {known.error:.2f}" if known else ""
@@ -194,11 +194,9 @@ def _sites(results: CampaignResults) -> dict[int, str]:
         if row.site is not None:
             ions = found.setdefault(row.site, {})
             known = ions.get(row.group, row)
-            ions[row.group] = min(known, row, key=lambda other: (bool(other.changed), other.energy))
+            ions[row.group] = min(known, row, key=lambda other: (bool(other.changed), other.cost))
     return {
-        site: ", ".join(
-            f"{ion} {row.energy:+.2f} eV{' *' if row.changed else ''}" for ion, row in ions.items()
-        )
+        site: ", ".join(f"{ion} {row.cost:+.2f} eV{' *' if row.changed else ''}" for ion, row in ions.items())
         for site, ions in sorted(found.items())
     }
 

@@ -26,7 +26,10 @@ def reactions_table(results: CampaignResults) -> Table | None:
 
 
 def funnel_table(results: CampaignResults) -> Table | None:
-    """Return all candidates of the screening, and the energies of those that were refined."""
+    """Return all candidates of the screening, and the energies of those that were refined.
+
+    Energies count from the lowest reactant.
+    """
     if not results.screenings or results.exchange is None:
         return None
     refined = {(row.group, row.label): row for row in results.exchange.reactions}
@@ -41,9 +44,9 @@ def funnel_table(results: CampaignResults) -> Table | None:
                     row.group,
                     str(rank[row.group]),
                     row.marked_label,
-                    f"{row.energy:+.3f}",
+                    f"{row.cost:+.3f}",
                     screening.energy_level,
-                    "–" if best is None else f"{best.energy:+.3f}",
+                    "–" if best is None else f"{best.cost:+.3f}",
                 )
             )
     columns = ("ion", "rank", "site and leaving ligand", "ΔE screened / eV", "level", "ΔE refined / eV")
@@ -113,18 +116,22 @@ def _energies(
         return None
     free = energies.temperature is not None
     mixed = len({row.level for row in energies.reactions}) > 1
+    arranged = any(row.offset for row in energies.reactions)
     rows = [
         (
             row.group,
             f"{row.marked_label} [{row.level}]" if mixed else row.marked_label,
             f"{row.energy:+.3f}",
             f"{row.energy_kj_mol:+.1f}",
+            *((f"{row.cost:+.3f}",) if arranged else ()),
             *(("–" if row.gibbs is None else f"{row.gibbs:+.3f}",) if free else ()),
             row.equation,
         )
         for row in energies.reactions
     ]
     caption = f"{title}, electronic, at {energies.energy_level}"
+    if arranged:
+        columns = (*columns[:-1], "from the lowest arrangement / eV", columns[-1])
     if free:
         columns = (*columns[:-1], f"ΔG({energies.temperature:g} K) / eV", columns[-1])
         caption += (
