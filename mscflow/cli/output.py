@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from mscflow.json_text import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +19,7 @@ PIPED_WIDTH = 160
 
 def show_json(content: Any) -> None:
     """Print JSON for machines."""
-    typer.echo(json.dumps(content, ensure_ascii=False))
+    typer.echo(json_text(content))
 
 
 def warn(messages: Iterable[str]) -> None:

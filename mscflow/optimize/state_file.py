@@ -78,8 +78,8 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
         raise InputError(f"{path} is not a state of a relaxation: delete it, or name another file") from err
     if str(arrays.pop("fingerprint", "")) != fingerprint:
         raise InputError(
-            f"{path} belongs to another relaxation (structure, level or fixed atoms differ): "
-            "delete it, or name another file"
+            f"{path} belongs to another relaxation (structure, level, Hessian or fixed atoms "
+            "differ): delete it, or name another file"
         )
     stage, anchor = int(arrays.pop("stage")), arrays.pop("anchor", None)
     state = State(

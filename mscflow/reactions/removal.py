@@ -41,7 +41,7 @@ def binding(cluster: Cluster, site: int) -> Reaction:
         species=((cluster, -1), (rest, 1), (leaving, 1)),
         label=f"{cluster.symbols[site]} {site} leaves as {leaving.name}",
         site=site,
-        tags={"ion": ion, "ligand": ligand},
+        tags={"kind": "binding", "ion": ion, "ligand": ligand},
     )
 
 
@@ -75,7 +75,13 @@ def displacement(cluster: Cluster, site: int, neutral: str, n: int = 1) -> React
         species=((cluster, -1), (free, -n), (rest, 1), (leaving, 1)),
         label=f"{symbol} {site} leaves as {leaving.name}",
         site=site,
-        tags={"ion": ion, "ligand": ligand, "neutral": template.name, "n": n},
+        tags={
+            "kind": f"displacement by {template.name}",
+            "ion": ion,
+            "ligand": ligand,
+            "neutral": template.name,
+            "n": n,
+        },
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from ase.data.colors import jmol_colors
 
 from mscflow.analysis.spectra import compare
 from mscflow.cluster import Cluster
+from mscflow.json_text import json_text
 from mscflow.reactions.energies import ReactionEnergy
 from mscflow.report import plots
 from mscflow.report.methods import bibtex, methods_paragraph
@@ -106,16 +105,8 @@ def fill_part(template: str, **content: Any) -> str:
 
 def embed(content: Any) -> str:
     """Return JSON that is safe inside a script element; numbers that are not finite become null."""
-    text = json.dumps(_finite(content), allow_nan=False)
+    text = json_text(content)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, float):
-        return content if math.isfinite(content) else None
-    if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
