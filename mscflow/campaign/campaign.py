@@ -98,9 +98,9 @@ class Campaign(Section):
         for name, section in (("exchange", self.exchange), ("reactions", self.reactions)):
             if section is None:
                 continue
-            members = {f"all species of {name}": cluster}
+            members = {f"all species of the {name}": cluster}
             if isinstance(section, ExchangeSection):
-                members |= {f"all species of {name} for {ion}": precursor(ion) for ion in section.ions}
+                members |= {f"all species of the {name} for {ion}": precursor(ion) for ion in section.ions}
             fallback = parse_level(section.fallback)
             for what, member in members.items():
                 if reason := level.refusal(member):

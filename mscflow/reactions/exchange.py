@@ -195,6 +195,8 @@ def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
     InputError
         If there is no cation at all, or a site is none.
     """
+    if isinstance(sites, str) and sites not in ("surface", "core", "all"):
+        raise InputError(f"sites must be 'surface', 'core', 'all' or atom indices, not {sites!r}")
     if not graph.metals:
         raise InputError(f"{graph.cluster.name or graph.cluster.formula} has no cation")
     surface = set(graph.surface_cations)
@@ -204,8 +206,6 @@ def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
         return sorted(set(graph.metals) - surface)
     if sites == "all":
         return sorted(graph.metals)
-    if isinstance(sites, str):
-        raise InputError(f"sites must be 'surface', 'core', 'all' or atom indices, not {sites!r}")
     for site in sites:
         if isinstance(site, bool) or not isinstance(site, int | np.integer) or site not in graph.metals:
             raise InputError(f"site {site} is not a cation; cations: {list(graph.metals)}")
