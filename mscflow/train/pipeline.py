@@ -75,7 +75,8 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     first = starts(recipe)[0].cluster
     if not _is_newer(domain_file(model), fitted):
         shifted(fitted, model, frames.train, _trusted(fitted).calculator(first))
-        training_domain(frames.train, _trusted(model).calculator(first)).save(domain_file(model))
+        calculator = _trusted(model).calculator(first)
+        training_domain(frames.train, frames.valid, calculator).save(domain_file(model))
     potential = _trusted(model)
     found = evaluate(recipe, potential, frames, directory, n_workers)
     registered = record(recipe, model, found, frames)

@@ -65,14 +65,19 @@ def frame_errors(frames: Sequence[Atoms], calculator: Calculator) -> dict[str, F
     return {family: _summary(row) for family, row in sorted(rows.items())}
 
 
-def training_domain(frames: Sequence[Atoms], calculator: Calculator) -> Domain:
-    """Return the domain of a potential from the features of its training frames."""
+def training_domain(train: Sequence[Atoms], left_out: Sequence[Atoms], calculator: Calculator) -> Domain:
+    """Return the domain of a potential from the features of its training frames and of others like them."""
+    return Domain.fit(*(_features(frames, calculator) for frames in (train, left_out)))
+
+
+def _features(frames: Sequence[Atoms], calculator: Calculator) -> dict[str, np.ndarray]:
+    """Return the features of the network for all atoms of each element, shape (n_atoms, n_features)."""
     features: dict[str, list[np.ndarray]] = defaultdict(list)
     for frame in frames:
         found = calculator.get_descriptors(frame)
         for symbol in set(frame.symbols):
             features[symbol].append(found[np.array(frame.symbols) == symbol])
-    return Domain.fit({symbol: np.concatenate(parts) for symbol, parts in features.items()})
+    return {symbol: np.concatenate(parts) for symbol, parts in features.items()}
 
 
 def _summary(rows: list[tuple[np.ndarray, np.ndarray, float]]) -> FrameErrors:

@@ -205,7 +205,7 @@ def test_what_the_model_never_saw_is_out_of_its_domain(trained):
     potential = MACE(model=str(model)).trusting()
     cluster = build("ZnL2")
     frames = split(RECIPE, [place / "labels"])
-    domain = training_domain(frames.train, potential.calculator(cluster))
+    domain = training_domain(frames.train, frames.valid, potential.calculator(cluster))
     domain.save(domain_file(model))
     at_home = potential.extrapolation(cluster)
     assert at_home.shape == (len(cluster),)
@@ -223,7 +223,7 @@ def test_what_the_model_never_saw_is_out_of_its_domain(trained):
 def test_a_domain_is_whole_or_not_there(monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "tiny.domain.npz"
-    Domain.fit({"H": rng.normal(size=(60, 30))}).save(path)
+    Domain.fit({"H": rng.normal(size=(60, 30))}, {}).save(path)
     before = path.read_bytes()
 
     def ends(stream, **_):
@@ -232,7 +232,7 @@ def test_a_domain_is_whole_or_not_there(monkeypatch, tmp_path):
 
     monkeypatch.setattr(np, "savez_compressed", ends)
     with pytest.raises(KeyboardInterrupt):
-        Domain.fit({"H": rng.normal(size=(70, 30))}).save(path)
+        Domain.fit({"H": rng.normal(size=(70, 30))}, {}).save(path)
     assert path.read_bytes() == before
 
 

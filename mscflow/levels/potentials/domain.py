@@ -1,15 +1,17 @@
 """How far each atom is from what a potential was trained on.
 
-The invariant features that a MACE network makes of an atom's surroundings are compared with those of the
-training frames: per element, the Mahalanobis distance in the directions in which the training features vary.
-A distance beyond that of nearly all training atoms means that the prediction there is an extrapolation; it is
-a warning, not an error bar.
+The invariant features that a MACE network makes of an atom's surroundings are compared with those of training
+atoms of its element: the distance to the nearest of them, in the directions in which the training features
+vary most, each in units of its standard deviation. It grows with the error of the forces where the distance
+from the mean of all (Mahalanobis) hardly does: what a training shows are many clouds, not one. Beyond the
+limit lies one atom in a hundred of trajectories that were left out of the training. It is a warning, not an
+error bar.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +19,21 @@ import numpy as np
 RANK = 24
 """Directions kept per element, those of largest variance."""
 
+ATOMS_PER_DIRECTION = 20
+"""Training atoms that a direction needs at least."""
+
 FLOOR = 1e-3
 """Smallest standard deviation of a direction, in units of the largest."""
 
-QUANTILE = 0.999
-MARGIN = 1.25
-"""The limit is this quantile of the training atoms' distances, times a margin."""
+N_KNOWN = 2000
+"""Training atoms of an element that are kept, drawn at random."""
+
+QUANTILE = 0.99
+"""The limit is this quantile of the distances of atoms that were left out."""
 
 MIN_ATOMS = 50
-"""An element with fewer training atoms has no domain: all its atoms count as outside."""
+"""An element with fewer training atoms has no domain: all its atoms count as outside. With fewer atoms that
+were left out it takes the usual limit of the others."""
 
 NO_DOMAIN = 1e6
 """Relative distance of an atom whose element has no domain: finite, so that JSON can hold it."""
@@ -41,18 +49,21 @@ class ElementDomain:
         Mean features, shape (n_features,).
     projection
         Whitening projection, shape (n_features, rank).
+    known
+        Projected features of training atoms, shape (n_known, rank).
     limit
         Distance beyond which an atom is out of domain.
     """
 
     mean: np.ndarray
     projection: np.ndarray
+    known: np.ndarray
     limit: float
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """Return distances of atoms in units of standard deviations, shape (n_atoms,)."""
+        """Return the distance of each atom from the nearest training atom, shape (n_atoms,)."""
         white = (features - self.mean) @ self.projection
-        return np.sqrt((white**2).mean(axis=1))
+        return np.sqrt(_squared(white, self.known).min(axis=1))
 
 
 @dataclass(frozen=True)
@@ -62,9 +73,24 @@ class Domain:
     elements: Mapping[str, ElementDomain]
 
     @classmethod
-    def fit(cls, features: Mapping[str, np.ndarray]) -> Domain:
-        """Return the domain of training features, by element, each of shape (n_atoms, n_features)."""
-        return cls({s: _fit(found) for s, found in sorted(features.items()) if len(found) >= MIN_ATOMS})
+    def fit(cls, features: Mapping[str, np.ndarray], left_out: Mapping[str, np.ndarray]) -> Domain:
+        """Return the domain of features by element, each of shape (n_atoms, n_features).
+
+        Parameters
+        ----------
+        features
+            Those of training atoms.
+        left_out
+            Those of atoms in trajectories of the same kinds that were left out of the training.
+        """
+        found = {s: _fit(known) for s, known in sorted(features.items()) if len(known) >= MIN_ATOMS}
+        limits = {
+            s: float(np.quantile(domain.distance(left_out[s]), QUANTILE))
+            for s, domain in found.items()
+            if len(left_out.get(s, ())) >= MIN_ATOMS
+        }
+        usual = float(np.median(list(limits.values() or [_spacing(domain) for domain in found.values()])))
+        return cls({s: replace(domain, limit=limits.get(s, usual)) for s, domain in found.items()})
 
     def relative_distance(self, symbols: Sequence[str], features: np.ndarray) -> np.ndarray:
         """Return each atom's distance over the limit of its element: above 1 is out of domain.
@@ -94,6 +120,7 @@ class Domain:
         for symbol, domain in self.elements.items():
             arrays[f"{symbol}.mean"] = domain.mean.astype(np.float32)
             arrays[f"{symbol}.projection"] = domain.projection.astype(np.float32)
+            arrays[f"{symbol}.known"] = domain.known.astype(np.float16)
             arrays[f"{symbol}.limit"] = np.array(domain.limit)
         partial = path.with_name(f".{path.name}.partial")
         with partial.open("wb") as stream:
@@ -104,15 +131,7 @@ class Domain:
     def load(cls, path: Path) -> Domain:
         """Read a domain written by `save`."""
         with np.load(path, allow_pickle=False) as arrays:
-            symbols = sorted({key.split(".")[0] for key in arrays.files})
-            return cls(
-                {
-                    s: ElementDomain(
-                        arrays[f"{s}.mean"], arrays[f"{s}.projection"], float(arrays[f"{s}.limit"])
-                    )
-                    for s in symbols
-                }
-            )
+            return cls({key.split(".")[0]: _read(arrays, key.split(".")[0]) for key in sorted(arrays.files)})
 
 
 def domain_file(model: Path) -> Path:
@@ -120,11 +139,34 @@ def domain_file(model: Path) -> Path:
     return model.with_suffix(".domain.npz")
 
 
+def _read(arrays: Mapping[str, np.ndarray], symbol: str) -> ElementDomain:
+    """Return the domain of an element; before 2026-12 it was a distance from the mean, a root mean square."""
+    mean, projection, limit = (arrays[f"{symbol}.{name}"] for name in ("mean", "projection", "limit"))
+    if f"{symbol}.known" in arrays:
+        return ElementDomain(mean, projection, arrays[f"{symbol}.known"].astype(float), float(limit))
+    rank = projection.shape[1]
+    return ElementDomain(mean, projection, np.zeros((1, rank)), float(limit) * rank**0.5)
+
+
 def _fit(features: np.ndarray) -> ElementDomain:
+    """Return the domain of one element, without a limit."""
     mean = features.mean(axis=0)
     _, spread, directions = np.linalg.svd(features - mean, full_matrices=False)
-    deviation = spread[:RANK] / np.sqrt(len(features))
-    projection = directions[:RANK].T / np.maximum(deviation, FLOOR * deviation[0])
-    domain = ElementDomain(mean, projection, 1.0)
-    limit = MARGIN * float(np.quantile(domain.distance(features), QUANTILE))
-    return ElementDomain(mean, projection, limit)
+    rank = min(RANK, len(features) // ATOMS_PER_DIRECTION)
+    deviation = spread[:rank] / np.sqrt(len(features))
+    projection = directions[:rank].T / np.maximum(deviation, FLOOR * deviation[0])
+    drawn = np.random.default_rng(0).permutation(len(features))[:N_KNOWN]
+    return ElementDomain(mean, projection, (features[drawn] - mean) @ projection, np.inf)
+
+
+def _spacing(domain: ElementDomain) -> float:
+    """Return the same quantile of the distances of training atoms from each other."""
+    squared = _squared(domain.known, domain.known)
+    np.fill_diagonal(squared, np.inf)
+    return float(np.quantile(np.sqrt(squared.min(axis=1)), QUANTILE))
+
+
+def _squared(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return squared distances of points, shape (n, m)."""
+    squared = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * some @ others.T
+    return np.maximum(squared, 0.0)
