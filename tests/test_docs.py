@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from jobflow import Response
+
+from mscflow.builder import build
+from mscflow.tasks.analyse import analyse
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"```(python|sh|text)\n(.*?)```", re.DOTALL)
 MARK = "# end of a block\n"
+
+
+def test_the_series_of_ligands_shows_only_what_there_is():
+    program = runpy.run_path(str(TUTORIALS[0].parents[2] / "workflows" / "ligand_series.py"))
+    clusters = {ligand: build("In4P", ligand) for ligand in ("formate", "acetate")}
+    responses = {name: {1: Response(analyse(cluster, of="built"))} for name, cluster in clusters.items()}
+    table = program["table"](responses, {name: name for name in clusters})
+    assert list(table.columns) == ["all", "shortest"]
+    assert table.notna().all(axis=None)
 
 
 @pytest.mark.slow

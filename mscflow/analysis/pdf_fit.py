@@ -22,6 +22,9 @@ LARGEST_STRAIN = 0.05
 SMALLEST_U, LARGEST_U = 5e-4, 0.05
 """Bounds of the strain, and of the mean-square displacement / Å²."""
 
+NEAR_BOUND = 0.99
+"""Part of the largest strain from which it is said: the fit never ends on a bound exactly."""
+
 FEWEST_POINTS = 3
 UNEVEN = 0.05
 """How far distances may lie beside an even grid, in steps: files round them."""
@@ -78,7 +81,7 @@ class Fit:
     rw
         Weighted residual √(Σ(G_obs − G_calc)²/ΣG_obs²): 0 is perfect, above 0.4 or so another structure.
     scale, strain, u_iso
-        Scale of G, relative change of all distances, mean-square displacement / Å².
+        Scale of G, never negative, relative change of all distances, mean-square displacement / Å².
     g
         The calculated function / Å⁻².
     """
@@ -88,6 +91,14 @@ class Fit:
     strain: float
     u_iso: float
     g: np.ndarray
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the structure is hardly that of the measurement, a line for each reason."""
+        found = ["scale 0: nothing of it is in the data"] if self.scale == 0 else []
+        if abs(self.strain) > NEAR_BOUND * LARGEST_STRAIN:
+            found.append("strain at its bound: another structure, or one that is not relaxed")
+        return found
 
 
 def fit_pdf(cluster: Cluster, measured: MeasuredPDF) -> Fit:
@@ -113,7 +124,7 @@ def fit_pdf(cluster: Cluster, measured: MeasuredPDF) -> Fit:
         return found.g[: len(measured.r)]
 
     def scale(g: np.ndarray) -> float:
-        return float(g @ measured.g / (g @ g))
+        return max(float(g @ measured.g / (g @ g)), 0.0)
 
     def residuals(x: np.ndarray) -> np.ndarray:
         g = unscaled(x[0], np.exp(x[1]))

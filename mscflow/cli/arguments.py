@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mscflow.errors import InputError
 
 if TYPE_CHECKING:
     from mscflow.cluster import Cluster
@@ -32,6 +35,23 @@ StateFile = Annotated[
     Path | None, typer.Option(help="Keep the state here; go on from it where the file exists.")
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Load a model file although its checksum is not known.")]
+
+
+def atoms_or_word(option: str, text: str, words: Sequence[str]) -> str | list[int]:
+    """Return one of some words, or the atoms that are written as 1,2.
+
+    Raises
+    ------
+    InputError
+        If the text is neither.
+    """
+    if text in words:
+        return text
+    try:
+        return [int(index) for index in text.split(",")]
+    except ValueError as err:
+        known = ", ".join(map(repr, words))
+        raise InputError(f"{option} must be {known} or atom indices such as 1,2, not {text!r}") from err
 
 
 def read_cluster(file: Path, charge: int | None, multiplicity: int | None) -> Cluster:

@@ -15,6 +15,7 @@ from mscflow.cli.arguments import (
     Output,
     StateFile,
     Trust,
+    atoms_or_word,
     read_cluster,
     read_level,
 )
@@ -25,6 +26,8 @@ from mscflow.errors import InputError
 
 if TYPE_CHECKING:
     from mscflow.tasks.excite import Method
+
+NOT_KEPT = "the structure at the end is not kept: give -o FILE"
 
 SHOWN = 0.05
 """Part of the kinetic energy of a mode from which an element is listed."""
@@ -45,7 +48,8 @@ def relax(
     fmax: Annotated[float, typer.Option(help="Largest force at the end / eV/Å.")] = 0.02,
     max_steps: Annotated[int, typer.Option(help="Limit of steps.")] = 1000,
     fixed: Annotated[
-        str | None, typer.Option(help="Atoms that do not move: core, or indices such as 0,4,5.")
+        str | None,
+        typer.Option(help="Atoms that do not move: core, or indices such as 0,4,5; the first atom is 0."),
     ] = None,
     state_file: StateFile = None,
     charge: Charge = None,
@@ -57,22 +61,16 @@ def relax(
     """Relax a structure."""
     from mscflow.tasks.relax import relax as relax_cluster
 
+    unmoved = None if fixed is None else atoms_or_word("--fixed", fixed, ("core",))
     cluster, theory = read_cluster(file, charge, multiplicity), read_level(level, trust)
-    result = relax_cluster(cluster, theory, fmax, max_steps, _fixed(fixed), state_file)
+    if output is None and not as_json:
+        warn([NOT_KEPT])
+    result = relax_cluster(cluster, theory, fmax, max_steps, unmoved, state_file)
     numbers = (
         f"{result.level_text}: E = {result.energy:.6f} eV, largest force {result.max_force:.4f} eV/Å "
         f"after {result.n_force_calls} force calls, {'converged' if result.converged else 'NOT converged'}"
     )
     _report(result, numbers, output, as_json)
-
-
-def _fixed(text: str | None) -> str | list[int] | None:
-    if text is None or text == "core":
-        return text
-    try:
-        return [int(index) for index in text.split(",")]
-    except ValueError as err:
-        raise InputError(f"--fixed must be core or indices such as 0,4,5, not {text!r}") from err
 
 
 def vibrate(
@@ -139,6 +137,8 @@ def refine(
     if dry_run:
         show_routes(cluster, theory, as_json)
         return
+    if steps and output is None and not as_json:
+        warn([NOT_KEPT])
     typer.echo(theory.estimate(cluster), err=True)
     result = refine_cluster(cluster, theory, steps, fmax, state_file)
     numbers = (
@@ -196,7 +196,9 @@ def excite(
 def exchange(
     file: File,
     ion: Annotated[list[str], typer.Option("--ion", help="Incoming cation, e.g. Cd2+; may be repeated.")],
-    sites: Annotated[str, typer.Option(help="surface, core or all.")] = "surface",
+    sites: Annotated[
+        str, typer.Option(help="surface, core, all, or atoms such as 1,2; the first atom is 0.")
+    ] = "surface",
     symmetry: Annotated[
         Literal["cluster", "core"],
         typer.Option(help="Once for sites that are alike by symmetry of the cluster, or of its core."),
@@ -214,7 +216,10 @@ def exchange(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Compute exchange energies for every distinct site and leaving ligand."""
+    """Compute exchange energies for every distinct site and leaving ligand.
+
+    The structures of the species are not kept: `mscflow run` with a section `exchange` keeps them.
+    """
     from mscflow.reactions.energies import collect
     from mscflow.reactions.exchange import exchange as exchange_reactions
     from mscflow.reactions.exchange import no_exchange, require_exchange
@@ -224,15 +229,16 @@ def exchange(
     from mscflow.tasks.vibrate import Vibrations
     from mscflow.tasks.vibrate import vibrate as vibrate_cluster
 
+    chosen: Any = atoms_or_word("--sites", sites, ("surface", "core", "all"))
     theory = read_level(level, trust)
     start = read_cluster(file, charge, multiplicity)
-    require_exchange(start, ion, sites)  # type: ignore[arg-type]
+    require_exchange(start, ion, chosen)
     reactant = relax_cluster(start, theory, fmax)
     reactions, missing = [], []
     for name in ion:
-        found = exchange_reactions(reactant.cluster, name, sites, symmetry, search)  # type: ignore[arg-type]
+        found = exchange_reactions(reactant.cluster, name, chosen, symmetry, search)
         reactions += found
-        missing += [] if found else [no_exchange(name, sites)]  # type: ignore[arg-type]
+        missing += [] if found else [no_exchange(name, chosen)]
     if not reactions:
         raise InputError("; ".join(missing))
     warn(missing)
@@ -274,3 +280,4 @@ def _report(result: Any, numbers: str, output: Path | None, as_json: bool) -> No
         typer.echo(numbers)
     if output is not None:
         write(result.cluster, output)
+        typer.echo(f"→ {output}", err=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -17,6 +18,8 @@ from mscflow.cli.status import jobs_of
 from mscflow.errors import CalculationError, InputError, OutOfTimeError
 
 if TYPE_CHECKING:
+    from jobflow import Job
+
     from mscflow.executors import JobRow, Site
     from mscflow.executors.remote import Remote
     from mscflow.report import CampaignResults
@@ -68,16 +71,17 @@ def run(
 
     where = _where(executor, site)
     _require_no_limits(site, walltime, memory)
+    if campaign.is_dir():
+        raise InputError(
+            f"{campaign}: a directory, no campaign file: a run goes on with mscflow resume {campaign}"
+        )
     settings = load_campaign(campaign)
     cluster = settings.cluster(campaign.parent)
     warn(settings.require(cluster))
     flow = settings.flow(cluster, campaign.parent)
     if dry_run:
-        rows = [
-            {"job": job.name, "estimated time / s": float(job.metadata.get("estimate_s", 0.0))}
-            for job in flow.jobs
-        ]
-        show_json(rows) if as_json else show_table(f"{settings.name}: {cluster.formula}", rows)
+        rows = [{"job": job.name, "estimated time / s": _estimate_s(job)} for job in flow.jobs]
+        show_json(rows) if as_json else _show_estimates(f"{settings.name}: {cluster.formula}", rows)
         if isinstance(where, Site):
             from mscflow.executors.pilot import scripts
 
@@ -175,6 +179,22 @@ def compare(
     if len(directories) < MIN_COMPARED:
         raise InputError("one run has nothing to be compared with: give two or more directories")
     typer.echo(write_comparison([results_of(directory) for directory in directories], output))
+
+
+def _estimate_s(job: Job) -> float | None:
+    """Return the estimated time / s, None where the job itself finds out what is to be computed."""
+    from mscflow.jobs.reactions import EnergyMaker
+
+    return None if isinstance(job.maker, EnergyMaker) else float(job.metadata.get("estimate_s", 0.0))
+
+
+def _show_estimates(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the estimated time of each job, and their sum."""
+    show_table(title, rows)
+    times = [row["estimated time / s"] for row in rows]
+    typer.echo(f"in all {sum(time for time in times if time is not None):.0f} s on this machine")
+    if None in times:
+        typer.echo("without –: species of exchanges and reactions follow from the relaxed structure")
 
 
 def _where(executor: str, site: Path | None) -> str | Site | Remote:

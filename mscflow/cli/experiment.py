@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,7 +29,10 @@ def rank(
     ] = "x-ray",
     as_json: Json = False,
 ) -> None:
-    """Say which structure a measured pair distribution function belongs to."""
+    """Say which structure a measured pair distribution function belongs to.
+
+    A name stands for the structure as it is built, not relaxed: relax the candidates first.
+    """
     from mscflow.analysis.pdf_fit import rank as rank_structures
     from mscflow.analysis.pdf_fit import read_pdf
     from mscflow.builder import CATALOGUE, build
@@ -40,6 +43,8 @@ def rank(
         name: build(name) if name in CATALOGUE and not Path(name).exists() else read(name)
         for name in candidates
     }
+    fits = rank_structures(clusters, function)
+    warn(f"{name}: {problem}" for name, fit in fits.items() for problem in fit.problems)
     rows = [
         {
             "structure": name,
@@ -48,7 +53,7 @@ def rank(
             "scale": fit.scale,
             "U / Å²": fit.u_iso,
         }
-        for name, fit in rank_structures(clusters, function).items()
+        for name, fit in fits.items()
     ]
     if as_json:
         show_json(rows)
@@ -76,11 +81,12 @@ def rates(
         raise InputError(f"{series}: {err}") from err
     unlimited = table[(table["low"] == 0) & (table["high"] == float("inf"))]
     warn(f"{name}: k is not determined by these data" for name in unlimited.index)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"sample": str(name), **{str(key): float(value) for key, value in row.items()}}
         for name, row in table.iterrows()
     ]
     if as_json:
         show_json(rows)
     else:
+        rows = [{key: f"{v:.4g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows]
         show_table(f"{series}: k in the inverse unit of its times, low and high with 95.4 % confidence", rows)

@@ -128,7 +128,7 @@ class ExchangeMaker(EnergyMaker):
             known[cluster.hash] = relaxation
         reactions: list[Reaction] = []
         left_out: list[str] = []
-        reactants = {1: cluster, **{number: found.cluster for number, found in relaxed.items()}}
+        reactants = {1: cluster, **{n: _numbered(found.cluster, n) for n, found in relaxed.items()}}
         for number, reactant in reactants.items():
             for ion in self.ions:
                 try:
@@ -154,6 +154,11 @@ class ExchangeMaker(EnergyMaker):
             if count > self.limit:
                 left_out.append(f"{n} {ion}: {self.limit} of {count} placements were computed")
         return reactions, left_out
+
+
+def _numbered(cluster: Cluster, number: int) -> Cluster:
+    """Return a reactant whose name, and those of its products, say which arrangement of ligands it has."""
+    return cluster.replace(name=f"{cluster.name or cluster.formula} (arrangement {number})")
 
 
 def _of_arrangement(reaction: Reaction, number: int) -> Reaction:

@@ -48,6 +48,9 @@ is 3 to 6 eV/Å with Cu, Zn and Ga, at these 0.1; with Ag and Cd below 0.1 at 12
 BOX_SETTINGS = ("box_margin", "ke_cutoff")
 """Settings of the GTH bases only; grids are those of the def2 bases only."""
 
+SETTINGS = ("solvent", "solvation", "exchange", "grid", "conv_tol", *BOX_SETTINGS)
+"""Settings that stand in brackets behind the basis."""
+
 LAST_ALL_ELECTRON = 36
 """The def2 bases keep the core electrons up to krypton (Weigend & Ahlrichs, PCCP 2005, 7, 3297)."""
 
@@ -148,8 +151,7 @@ class PySCF(Level):
         """``XC[-d3bj]/BASIS``, with settings that are not the default in brackets."""
         method = f"{self.xc}-{self.dispersion}" if self.dispersion else self.xc
         fields = type(self).model_fields
-        names = ("solvent", "solvation", "exchange", "grid", "conv_tol", *BOX_SETTINGS)
-        settings = {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self, name) for name in SETTINGS}
         changed = [
             f"{name}={value if isinstance(value, str) else _exact(value)}"
             for name, value in settings.items()

@@ -12,7 +12,7 @@ from mscflow.errors import InputError
 from mscflow.levels.base import Level
 from mscflow.levels.corrected import CorrectedXTB
 from mscflow.levels.mace import MACE
-from mscflow.levels.pyscf import BASES, DISPERSIONS, FUNCTIONALS, PySCF
+from mscflow.levels.pyscf import BASES, DISPERSIONS, FUNCTIONALS, SETTINGS, PySCF
 from mscflow.levels.xtb import XTB
 
 AnyLevel: TypeAlias = Annotated[MACE | XTB | CorrectedXTB | PySCF, Field(discriminator="kind")]
@@ -82,6 +82,9 @@ def _pyscf(text: str, settings: str | None, **method: str | None) -> PySCF:
         values = {name.strip(): value.strip() for name, value in pairs}
     except ValueError:
         raise InputError(f"level {text!r}: write settings as [name=value,...], e.g. [grid=1]") from None
+    for name in values:
+        if name not in SETTINGS:
+            raise InputError(f"level {text!r}: unknown setting {name!r}: known are {', '.join(SETTINGS)}")
     try:
         return PySCF.model_validate({**method, **values})
     except ValidationError as err:

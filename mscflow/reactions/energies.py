@@ -150,14 +150,15 @@ class ReactionEnergies(Document):
 
 @dataclass(frozen=True)
 class Spread:
-    """How much the cost of an exchange depends on the arrangement of the ligands.
+    """How much the energy of an exchange depends on the arrangement of the ligands.
 
     Parameters
     ----------
     ion, n
         Incoming cation and number of them.
     lowest
-        Lowest energy of each arrangement / eV, of reactions without changed species.
+        Lowest ΔE of each arrangement / eV, counted from the reactant with the same arrangement, of reactions
+        without changed species.
     """
 
     ion: str

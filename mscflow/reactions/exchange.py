@@ -83,7 +83,8 @@ def exchanges(
     Yields
     ------
     Reaction
-        Nothing is yielded if no exchange is possible: no site is of another element, or there are not as many
+        Its label numbers ligands as `Topology.ligands` of the reactant does: L0 is the first. Nothing is
+        yielded if no exchange is possible: no site is of another element, or there are not as many
         anionic ligands of one kind as would have to leave; see `no_exchange`.
 
     Raises
@@ -246,7 +247,8 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
     spins = len(sites) * unpaired(ion.element) - sum(n * unpaired(old) for old, n in replaced.items())
     ligand = _ligand_name(graph, sites, leaving)
     gone = {atom for lost in leaving for atom in lost.atoms}
-    lost_names = " and ".join(f"{_mode(lost)} L({lost.atoms[0]})" for lost in leaving)
+    number = {lost: f"L{graph.ligands.index(lost)}" for lost in leaving}
+    lost_names = " and ".join(f"{_mode(lost)} {number[lost]}" for lost in leaving)
     where = " and ".join(f"{cluster.symbols[site]} {site}" for site in sites)
     leave = "leaves" if len(leaving) == 1 else "leave"
     label = f"{ion} at {where}" + (f", {lost_names} {leave}" if leaving else "")
@@ -255,7 +257,7 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
         kept,
         symbols=[ion.element if i in sites else cluster.symbols[i] for i in kept],
         multiplicity=multiplicity_after(cluster, spins),
-        name=_exchanged_name(cluster, ion.element, sites, leaving),
+        name=_exchanged_name(cluster, ion.element, sites, number.values()),
         provenance={
             **cluster.provenance,
             "exchange": {
@@ -280,7 +282,10 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
 
 
 def _mode(ligand: Ligand) -> str:
-    return "bridging" if len(ligand.metals) > 1 else "terminal"
+    """Return how a ligand binds; one that chelates a cation and binds another, too, is bridging."""
+    if len(ligand.metals) > 1:
+        return "bridging"
+    return "chelating" if len(ligand.donors) > 1 else "terminal"
 
 
 def _ligand_name(graph: Topology, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> str:
@@ -299,8 +304,8 @@ def _ligand_name(graph: Topology, sites: Sequence[int], leaving: tuple[Ligand, .
     return min(names, key=lambda name: (-names[name], name))
 
 
-def _exchanged_name(cluster: Cluster, new: str, sites: Sequence[int], leaving: tuple[Ligand, ...]) -> str:
+def _exchanged_name(cluster: Cluster, new: str, sites: Sequence[int], leaving: Iterable[str]) -> str:
     base = cluster.name or cluster.formula
     where = " ".join(f"{new}@{cluster.symbols[site]}{site}" for site in sites)
-    lost = f" −{len(leaving)}L({','.join(str(lost.atoms[0]) for lost in leaving)})" if leaving else ""
+    lost = "".join(f" −{label}" for label in leaving)
     return re.sub(r"\s+", " ", f"{base} {where}{lost}")

@@ -22,7 +22,7 @@ class Reaction(MSONable):
     species
         Pairs of a cluster and its coefficient: products positive, reactants negative.
     label
-        What is distinguished, e.g. ``"Zn2+ at In 1, chelating L(29) leaves"``.
+        What is distinguished, e.g. ``"Zn2+ at In 1, chelating L6 leaves"``.
     site
         Index of the atom at which it happens, in the reactant.
     tags

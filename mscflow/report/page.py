@@ -19,7 +19,7 @@ from mscflow.json_text import json_text
 from mscflow.reactions.energies import ReactionEnergy
 from mscflow.report import plots
 from mscflow.report.methods import bibtex, methods_paragraph
-from mscflow.report.results import CampaignResults, comparable
+from mscflow.report.results import CampaignResults, comparable, rough_levels
 from mscflow.report.tables import all_tables
 from mscflow.topology import Role, topology
 from mscflow.whole_file import write_whole
@@ -66,6 +66,7 @@ def render(results: CampaignResults) -> str:
         results=results,
         summary=summary(results),
         warnings=results.warnings(),
+        rough=rough_levels(results.exchange),
         n_open_warnings=N_OPEN_WARNINGS,
         tables={table.key: table for table in all_tables(results)},
         plots=embed(all_plots(results)),

@@ -150,7 +150,10 @@ def density_of_states_plot(results: CampaignResults) -> Figure | None:
 
 
 def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
-    """Return reaction energies as bars, a colour for each kind, of exchanges for each ion."""
+    """Return reaction energies as bars, a colour for each kind, of exchanges for each ion.
+
+    Exchange energies count from the lowest reactant.
+    """
     if energies is None or not energies.reactions:
         return None
     groups = list(dict.fromkeys(row.group for row in energies.reactions))
@@ -163,11 +166,11 @@ def reaction_plot(energies: ReactionEnergies | None) -> Figure | None:
                 "orientation": "h",
                 "name": group,
                 "y": [row.marked_label.replace(", ", ",<br>") for row in rows],
-                "x": [row.energy for row in rows],
+                "x": [row.cost for row in rows],
                 "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
             }
         )
-    figure = figure_of(data, "ΔE / eV", "", height=120 + 38 * len(energies.reactions))
+    figure = figure_of(data, _energy_axis(energies), "", height=120 + 38 * len(energies.reactions))
     figure["layout"]["yaxis"].update(automargin=True, autorange="reversed")
     figure["layout"]["xaxis"]["zeroline"] = True
     return figure
@@ -193,15 +196,20 @@ def funnel_plot(results: CampaignResults) -> Figure | None:
                     "legendgroup": group,
                     "showlegend": n == 0,
                     "x": [screening.energy_level] + ([best.level] if best else []),
-                    "y": [row.energy] + ([best.energy] if best else []),
+                    "y": [row.cost] + ([best.cost] if best else []),
                     "text": row.marked_label,
                     "marker": {"color": colour, "size": 8},
                     "line": {"color": colour},
                 }
             )
-    figure = figure_of(data, "", "ΔE / eV")
+    figure = figure_of(data, "", _energy_axis(*results.screenings))
     figure["layout"]["xaxis"]["type"] = "category"
     return figure
+
+
+def _energy_axis(*documents: ReactionEnergies) -> str:
+    arranged = any(row.offset for energies in documents for row in energies.reactions)
+    return "ΔE from the lowest arrangement / eV" if arranged else "ΔE / eV"
 
 
 def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
@@ -235,7 +243,8 @@ def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
         "y": [0.0, 0.0],
         "line": {"color": GREY, "dash": "dash"},
     }
-    return figure_of([as_it_was, *data], "Δμ / eV", "Ω / eV")
+    axis = f"Δμ of {ions[0]} / eV" if len(ions) == 1 else "Δμ of the ion of each line / eV"
+    return figure_of([as_it_was, *data], axis, "Ω / eV")
 
 
 def spectrum_plot(results: CampaignResults) -> Figure | None:

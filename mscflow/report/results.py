@@ -242,6 +242,8 @@ class CampaignResults(BaseModel):
             energies: ReactionEnergies | None = getattr(self, part)
             if energies is not None:
                 found += [f"{part}: {line}" for line in energies.failed]
+        for energies in (self.exchange, *self.screenings):
+            found += _lower_arrangements(energies)
         return list(dict.fromkeys(found))
 
 
@@ -279,6 +281,31 @@ def comparable(energies: ReactionEnergies | None) -> dict[tuple[str, int, str], 
         level = row.level or (energies.energy_level if energies is not None else "")
         found.setdefault((row.group, row.n, level), []).append(row)
     return {key: [row for row in rows if not row.changed] or rows for key, rows in sorted(found.items())}
+
+
+def rough_levels(energies: ReactionEnergies | None) -> list[str]:
+    """Return the levels of some energies at which ions cannot be compared: all but density functionals."""
+    texts = [] if energies is None else energies.energy_level.split(", ")
+    return [text for text in texts if text.startswith(("mace:", "gfn"))]
+
+
+def _lower_arrangements(energies: ReactionEnergies | None) -> list[str]:
+    """Return a line where another arrangement of the ligands lies lower than the first, which is analysed."""
+    if energies is None:
+        return []
+    by_level: dict[str, dict[int, float]] = {}
+    for row in energies.reactions:
+        by_level.setdefault(row.level or energies.energy_level, {})[row.arrangement] = row.offset
+    lines = []
+    for level, offsets in by_level.items():
+        lowest = min(offsets, key=lambda number: offsets[number])
+        if 1 in offsets and offsets[lowest] < offsets[1]:
+            difference = offsets[1] - offsets[lowest]
+            lines.append(
+                f"exchange: arrangement {lowest} of the ligands is {difference:.2f} eV lower than the "
+                f"structure that is analysed, at {level}"
+            )
+    return lines
 
 
 def _own_job(part: str, jobs: Sequence[JobLine]) -> JobLine | None:

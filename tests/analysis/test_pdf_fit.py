@@ -42,6 +42,18 @@ def test_parameters_are_found_again():
     assert fit.scale == pytest.approx(0.4, rel=0.01)
 
 
+def test_a_structure_that_cannot_be_that_of_the_data_is_named():
+    cluster = core("Cd14Se13")
+    (problem,) = fit_pdf(cluster, measured(cluster, 0, strain=0.08, noise=0.0)).problems
+    assert "strain at its bound: another structure" in problem
+    data = measured(cluster, 0, noise=0.0)
+    upside_down = fit_pdf(cluster, MeasuredPDF(data.r, -data.g))
+    assert upside_down.scale == 0
+    assert upside_down.rw == pytest.approx(1)
+    assert any("scale 0" in line for line in upside_down.problems)
+    assert fit_pdf(cluster, data).problems == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_noisy_data_find_their_structure(name):
     candidates = {other: core(other) for other in NAMES}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mscflow import run
@@ -93,6 +94,8 @@ def bad_input(tmp_path):
         "relax he.xyz": "was not trained on He",
         "relax he.xyz --level gfn3-xtb": "unknown level 'gfn3-xtb': did you mean 'gfn",
         "relax he.xyz --level gfn2-xtb --fmax=-0.1": "fmax must be positive",
+        "relax he.xyz --fixed shell": "--fixed must be 'core' or atom indices such as 1,2, not 'shell'",
+        "refine he.xyz --level pbe/def2-svp[threshold=1]": "unknown setting 'threshold': known are solvent,",
         "vibrate he.xyz": "is one atom: it has no vibrations",
         "build In4Q": "did you mean 'In4P'",
         "build In4P --ligand formiate": "did you mean 'formate'",
@@ -106,6 +109,7 @@ def bad_input(tmp_path):
         "exchange he.xyz --ion Zn9+": "unknown ion 'Zn9+'",
         "exchange he.xyz --ion Zn2+ --sites inside": "sites must be 'surface', 'core', 'all' or atom indices",
         "run none.yaml": "none.yaml: no such file",
+        "run run": "run: a directory, no campaign file: a run goes on with mscflow resume run",
         "run syntax.yaml": "syntax.yaml: line 2, column 1: YAML syntax",
         "run key.yaml": "key.yaml: unknown key 'relxa': did you mean 'relax'",
         "run file.yaml": "none.xyz: no such file",
@@ -153,6 +157,39 @@ def test_build_analyze_and_relax_speak_json(tmp_path):
     assert document["converged"]
     assert document["level_text"] == "gfn2-xtb"
     assert (tmp_path / "out.json").exists()
+    assert "out.json" in relaxed.stderr
+
+
+def test_a_structure_that_is_not_kept_is_said_before_it_is_computed(structure, tmp_path):
+    options = ("--level", "gfn2-xtb", "--fmax", "0.5")
+    lost = mscflow("relax", structure, *options, cwd=tmp_path)
+    assert lost.stderr.startswith("warning: the structure at the end is not kept: give -o FILE")
+    kept = mscflow("relax", structure, *options, "-o", "zn.xyz", cwd=tmp_path)
+    assert "not kept" not in kept.stderr
+    assert kept.stdout.splitlines()[-1] == "→ zn.xyz"
+    assert [path.name for path in tmp_path.iterdir()] == ["zn.xyz"]
+
+
+def test_a_dry_run_says_what_its_estimate_leaves_out(tmp_path):
+    text = "name: x\nstructure: {build: In4P}\nexchange: {ions: [Zn2+]}\nrelax: {}\nrefine: {}\n"
+    (tmp_path / "x.yaml").write_text(text)
+    rows = json.loads(mscflow("run", "x.yaml", "--dry-run", "--json", cwd=tmp_path).stdout)
+    times = {row["job"].split()[0]: row["estimated time / s"] for row in rows}
+    assert times["exchange"] is None
+    total = times["relax"] + times["refine"]
+    assert total > 0
+    shown = mscflow("run", "x.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert f"in all {total:.0f} s on this machine" in shown
+    assert "species of exchanges and reactions follow from the relaxed structure" in shown
+
+
+def test_rates_are_shown_with_four_digits(tmp_path):
+    k = 1.234e-4
+    rows = "".join(f"{t},{np.exp(-k * t)}\n" for t in range(0, 20000, 1000))
+    (tmp_path / "series.csv").write_text("time / s,PhAc\n" + rows)
+    shown = mscflow("rates", "series.csv", cwd=tmp_path).stdout
+    assert "0.0001234" in shown
+    assert f"{np.log(2) / k:.4g}" in shown
 
 
 def test_a_refinement_and_excitations_go_on_from_their_state_files(structure, tmp_path):
@@ -212,6 +249,8 @@ def test_exchange_prints_a_table_of_every_site(tmp_path):
     energies = json.loads(result.stdout)
     # Exchanging the only cation of In(O2CH)3 gives Ga(O2CH)3 + In(O2CH)3: nothing happens.
     assert abs(energies["reactions"][0]["energy"]) < 5e-3
+    site = mscflow("exchange", start, "--ion", "Ga3+", "--level", "gfn2-xtb", "--sites", "0,1", cwd=tmp_path)
+    assert "site 1 is not a cation; cations: [0]" in site.stderr
 
 
 def test_doctor_finds_everything_that_is_needed(tmp_path):

@@ -59,7 +59,7 @@ def test_cost_is_estimated_before_anything_runs(text):
         ("pbee/def2-svp", "unknown functional 'pbee'.*did you mean 'pbe'"),
         ("pbe/def2-svpp", "unknown basis 'def2-svpp'.*did you mean 'def2-svp'"),
         ("pbe/def2-svp[grid]", r"write settings as \[name=value"),
-        ("pbe/def2-svp[grud=1]", "grud: Extra inputs"),
+        ("pbe/def2-svp[grud=1]", "unknown setting 'grud': known are solvent, .*grid"),
         ("pbe/def2-svp[exchange=seminumerical]", "pbe has no exact exchange"),
         ("pbe/def2-svp[solvent=toluol]", "unknown solvent .toluol.: did you mean .toluene."),
         ("pbe/gth-dzvp-molopt-sr[solvent=water]", "a solvent needs a def2 basis"),

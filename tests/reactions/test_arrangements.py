@@ -38,6 +38,8 @@ def test_best_mean_and_spread_of_two_arrangements():
     assert sorted(spread.lowest) == pytest.approx(sorted(expected))
     (row,) = spread_table(CampaignResults(name="x", exchange=energies)).rows
     assert float(row[4]) == pytest.approx(np.mean(expected), abs=1e-3)
+    names = {name for s in energies.species if (name := s.name).startswith("In4P")}
+    assert {"In4P(O2CH)9", "In4P(O2CH)9 (arrangement 2)", "In4P(O2CH)9 (arrangement 2) Ga@In1"} <= names
     references = [s for s in energies.species if s.name == "Ga(O2CH)3"]
     assert len(references) == 1  # once for both arrangements
 

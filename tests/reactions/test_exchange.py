@@ -1,5 +1,7 @@
 """Every generated reaction balances, and symmetry decides how many there are."""
 
+import re
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from mscflow.analysis.binding import binding_modes
 from mscflow.builder import build, precursor
 from mscflow.builder.edit import add_ligand, remove_ligand
 from mscflow.builder.tetrahedron import ALL_EDGES, capped_tetrahedron
@@ -61,7 +64,20 @@ def test_aliovalent_exchange_searches_the_leaving_ligand():
     labels = [r.label for r in exchange(build("In4P"), "Zn2+")]
     # The bare corner loses a bridge; a chelated one loses its chelate or one of two kinds of bridge.
     assert len(labels) == 4
-    assert sum("terminal" in label for label in labels) == 1
+    assert sum("chelating" in label for label in labels) == 1
+
+
+def test_leaving_ligands_are_called_as_in_the_table_of_ligands():
+    for cluster in (build("In4P"), build("In4P", "chloride")):
+        modes = binding_modes(cluster)
+        graph = topology(cluster)
+        for reaction in exchange(cluster, "Ag+"):
+            product = reaction.species[2][0]
+            leaving = [graph.ligands[n] for n in map(int, re.findall(r"\bL(\d+)", reaction.label))]
+            assert [list(lost.atoms) for lost in leaving] == product.provenance["exchange"]["leaving"]
+            assert re.findall(r"−L(\d+)", product.name) == re.findall(r"\bL(\d+)", reaction.label)
+            found = [modes[graph.ligands.index(lost)].mode for lost in leaving]
+            assert [mode.removeprefix("symmetric ") for mode in found] == reaction.tags["leaving"]
 
 
 def test_two_ligands_leave_with_a_monovalent_ion():

@@ -21,7 +21,12 @@ from mscflow.report import CampaignResults, write_images, write_report
 from mscflow.report.comparison import exchange_plot, exchange_table
 from mscflow.report.methods import bibtex, methods_paragraph, references
 from mscflow.report.page import all_plots, render, summary
-from mscflow.report.plots import density_of_states_plot, separations_plot
+from mscflow.report.plots import (
+    density_of_states_plot,
+    reaction_plot,
+    separations_plot,
+    stability_plot,
+)
 from mscflow.report.tables.electronic import bond_orders_table, charges_table
 from mscflow.tasks.refine import refine
 
@@ -183,6 +188,44 @@ def test_only_energies_of_the_same_number_and_level_are_compared(documents, jobs
     assert lowest == [("+0.10", "a"), ("+0.70", "b")]
     text = re.search(r'id="structures">(.*?)</script>', render(results), re.DOTALL).group(1)
     assert json.loads(text)[0]["sites"][0]["text"] == "Ga3+ +0.10 eV, Al3+ -3.00 eV *"
+
+
+def test_several_arrangements_are_told_apart(documents, jobs):
+    results = with_rows(
+        CampaignResults.from_documents(documents, jobs, name="demo"),
+        {"energy": 0.1, "level": "a", "offset": 0.55},
+        {"energy": 0.3, "level": "a", "arrangement": 2},
+    )
+    (line,) = [line for line in results.warnings() if "arrangement" in line]
+    assert "arrangement 2 of the ligands is 0.55 eV lower than the structure that is analysed, at a" in line
+    figure = reaction_plot(results.exchange)
+    assert figure["data"][0]["x"] == pytest.approx([0.65, 0.3])
+    assert figure["layout"]["xaxis"]["title"]["text"] == "ΔE from the lowest arrangement / eV"
+    page = render(results)
+    for column in (
+        "ΔE, own arrangement / eV",
+        "ΔE from the lowest arrangement / eV",
+        "ΔE from its own reactant",
+    ):
+        assert column in page
+
+
+def test_what_exchange_energies_are_good_for_stands_beside_them(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    assert "Energies at gfn2-xtb are for ranking the sites" in " ".join(render(results).split())
+    level = {"energy_level": "pbe-d3bj/def2-svp"}
+    refined = CampaignResults(name="demo", exchange=results.exchange.model_copy(update=level))
+    assert "are for ranking the sites" not in render(refined)
+
+
+def test_chemical_potentials_of_different_ions_are_different(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    title = stability_plot(results.exchange)["layout"]["xaxis"]["title"]["text"]
+    assert title == "Δμ of Ga3+ / eV"
+    two = with_rows(results, {"energy": 0.1}, {"energy": 0.3, "ion": "Zn2+"})
+    title = stability_plot(two.exchange)["layout"]["xaxis"]["title"]["text"]
+    assert title == "Δμ of the ion of each line / eV"
+    assert "Δμ of different ions are different quantities" in " ".join(render(two).split())
 
 
 def test_a_missing_exchange_names_the_job_that_failed(documents, jobs):

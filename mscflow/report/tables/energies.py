@@ -73,8 +73,11 @@ def spread_table(results: CampaignResults) -> Table | None:
         )
         for item in found
     ]
-    columns = ("ion", "number", "arrangements", "best ΔE / eV", "mean", "standard deviation", "worst")
-    caption = f"Lowest exchange energy of each arrangement of the ligands, at {results.exchange.energy_level}"
+    columns = ("ion", "number", "arrangements", "best / eV", "mean", "standard deviation", "worst")
+    caption = (
+        "Lowest exchange energy of each arrangement of the ligands, ΔE from its own reactant, at "
+        f"{results.exchange.energy_level}"
+    )
     return Table("spread", caption, columns, rows)
 
 
@@ -131,7 +134,8 @@ def _energies(
     ]
     caption = f"{title}, electronic, at {energies.energy_level}"
     if arranged:
-        columns = (*columns[:-1], "from the lowest arrangement / eV", columns[-1])
+        own, lowest = "ΔE, own arrangement / eV", "ΔE from the lowest arrangement / eV"
+        columns = (*columns[:2], own, "the same / kJ/mol", lowest, columns[-1])
     if free:
         columns = (*columns[:-1], f"ΔG({energies.temperature:g} K) / eV", columns[-1])
         caption += (
