@@ -13,7 +13,7 @@ from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB
 from mscflow.levels.potentials.domain import Domain, domain_file
 from mscflow.levels.potentials.registry import shipped_models
-from mscflow.tasks.relax import Relaxation, bond_changes, fixed_atoms, relax
+from mscflow.tasks.relax import Relaxation, bond_changes, fixed_atoms, outside, relax
 from mscflow.topology import topology
 
 LEVELS = ["gfn2-xtb", "mace:msc-small"]
@@ -108,6 +108,16 @@ def test_broken_bonds_and_lost_ligands_are_noticed():
     gone = cluster.positions.copy()
     gone[-4:] += 8.0 * gone[-2] / np.linalg.norm(gone[-2])
     assert bond_changes(cluster, cluster.replace(positions=gone)) == ["1 ligand(s) left the cluster"]
+
+
+@pytest.mark.parametrize("scale", [0.75, 0.85, 1.2, 1.5])
+def test_the_shipped_model_names_what_it_never_saw(scale):
+    cluster, level = build("In4P"), MACE()
+    torn = cluster.replace(positions=scale * cluster.positions)
+    found = level.extrapolation(torn)
+    assert found.max() > 1
+    assert "outside of what" in outside(torn, level, found)[0]
+    assert outside(cluster, level, level.extrapolation(cluster)) == []
 
 
 def test_elements_without_a_domain_are_named_and_the_document_can_be_read_back(tmp_path):

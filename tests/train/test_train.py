@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
@@ -218,6 +219,35 @@ def test_what_the_model_never_saw_is_out_of_its_domain(trained):
     assert stretched[hydrogens].min() > at_home[hydrogens].max()
     turned = cluster.replace(positions=cluster.positions[:, [1, 2, 0]])
     np.testing.assert_allclose(potential.extrapolation(turned), at_home, rtol=1e-3)
+
+
+def test_a_domain_knows_clouds_and_takes_its_limit_from_atoms_left_out(tmp_path):
+    rng = np.random.default_rng(0)
+    corners = np.array(list(itertools.product((-2.0, 2.0), repeat=3)))
+    clouds, others = (np.repeat(corners, n, axis=0) for n in (80, 25))
+    clouds, others = (at + rng.normal(scale=0.1, size=at.shape) for at in (clouds, others))
+    domain = Domain.fit({"C": clouds, "H": clouds, "He": clouds[:10]}, {"C": others, "H": others[:5]})
+    between = np.array([[0.0, 0.0, 0.0], corners[0]])  # the first is the mean of all
+    found = domain.relative_distance(["C", "C"], between)
+    assert found[0] > 5
+    assert found[1] < 1
+    assert 0.005 <= (domain.relative_distance(["C"] * 200, others) > 1).mean() <= 0.02
+    assert domain.elements["H"].limit == domain.elements["C"].limit
+    assert "He" not in domain.elements
+    domain.save(tmp_path / "domain.npz")
+    again = Domain.load(tmp_path / "domain.npz").relative_distance(["C", "C"], between)
+    np.testing.assert_allclose(again, found, rtol=0.02, atol=0.02)
+
+
+def test_a_domain_of_an_earlier_version_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    mean, projection = rng.normal(size=5), rng.normal(size=(5, 3))
+    old = {"C.mean": mean, "C.projection": projection, "C.limit": np.array(1.7)}
+    np.savez(tmp_path / "old.domain.npz", **old)
+    features = rng.normal(size=(4, 5))
+    expected = np.sqrt((((features - mean) @ projection) ** 2).mean(axis=1)) / 1.7
+    found = Domain.load(tmp_path / "old.domain.npz").relative_distance(["C"] * 4, features)
+    np.testing.assert_allclose(found, expected)
 
 
 def test_a_domain_is_whole_or_not_there(monkeypatch, tmp_path):
