@@ -157,6 +157,17 @@ def test_a_killed_worker_is_tried_once_more(tmp_path):
     assert rows(tmp_path / "run")[0].n_attempts == 2
 
 
+def test_a_job_that_kills_every_worker_fails_the_second_time(tmp_path):
+    def no_third(event):
+        assert event.row.n_attempts <= 2
+
+    mscflow.run(Flow([flows.die(), flows.add(1, 1)]), dir=tmp_path, on_event=no_third)
+    killer, other = rows(tmp_path)
+    assert (killer.state, killer.n_attempts) == (State.FAILED, 2)
+    assert "2 times" in killer.error
+    assert other.state is State.DONE
+
+
 def flows_die(marker: Path) -> Flow:
     return Flow([flows.die_once(str(marker))])
 
