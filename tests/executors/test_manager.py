@@ -11,9 +11,9 @@ from pathlib import Path
 
 import flows_for_tests as flows
 import pytest
-from jobflow import Flow, JobStore, OnMissing, OutputReference, run_locally
+from jobflow import Flow, JobStore, OnMissing, run_locally
 from maggma.stores import MemoryStore
-from runs_for_tests import rows
+from runs_for_tests import rows, static_outputs
 
 import mscflow
 from mscflow.errors import InputError, StaleWarning, StoreError
@@ -22,17 +22,6 @@ from mscflow.executors import STORE_FILE, Journal, State
 
 def memory_store() -> JobStore:
     return JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-
-
-def static_outputs(responses: dict, flow: Flow) -> list:
-    """Last output of each job of the flow; dynamic jobs get new uuids each time they are made."""
-    return [last(responses, uuid) for uuid in flow.job_uuids if uuid in responses]
-
-
-def last(responses: dict, uuid: str):
-    """Last output of a job; a reference to another job's output is followed."""
-    output = responses[uuid][max(responses[uuid])].output
-    return last(responses, output.uuid) if isinstance(output, OutputReference) else output
 
 
 def two_jobs_after(first):
