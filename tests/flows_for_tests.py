@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,14 +87,17 @@ def size(values):
 @job
 def die_once(marker):
     """Kill the worker the first time, succeed the second."""
-    import os
-    import signal
-
     path = Path(marker)
     if not path.exists():
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "survived"
+
+
+@job
+def die():
+    """Kill the worker."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass

@@ -4,6 +4,8 @@ import networkx as nx
 import numpy as np
 import pytest
 from ase.build import molecule
+from rdkit import Chem
+from rdkit.Chem.rdDistGeom import EmbedMolecule
 from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build
@@ -99,12 +101,9 @@ def test_a_metal_without_an_oxidation_state_is_named():
     ],
 )
 def test_free_molecules_and_ions_have_their_charge(smiles):
-    chem = pytest.importorskip("rdkit.Chem")
-    from rdkit.Chem.rdDistGeom import EmbedMolecule
-
-    molecule = chem.AddHs(chem.MolFromSmiles(smiles))
+    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
     EmbedMolecule(molecule, randomSeed=1)
     symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
-    charge = chem.GetFormalCharge(molecule)
+    charge = Chem.GetFormalCharge(molecule)
     cluster = Cluster(symbols, molecule.GetConformer().GetPositions(), charge=charge)
     assert topology(cluster).charge_balance.expected == charge

@@ -226,7 +226,15 @@ def _require_no_limits(site: Path | None, walltime: str | None, memory: float | 
 
 
 def _conclude(directory: Path, as_json: bool) -> None:
-    """Write the report and print its path; a failed job, and one that waits, makes the command fail."""
+    """Write the report and print its path; the command fails where a job waits or has failed.
+
+    Raises
+    ------
+    OutOfTimeError
+        If a job waits because time is over, whatever else has failed: a batch script goes on by its code.
+    CalculationError
+        If a job has failed and none waits.
+    """
     path = _write_report(directory)
     jobs = jobs_of(directory)
     failed = [row for row in jobs if row.state == "failed"]
@@ -234,14 +242,16 @@ def _conclude(directory: Path, as_json: bool) -> None:
         show_json({"report": str(path), "jobs": Counter(str(row.state) for row in jobs)})
     else:
         typer.echo(f"Report: {path}")
+    waiting = sum(row.state == "waiting" for row in jobs)
+    if waiting:
+        names = ", ".join(repr(row.name) for row in failed)
+        raise OutOfTimeError(
+            f"{waiting} job(s) left, no time for them{f' (failed: {names})' if failed else ''}: go on with "
+            f"mscflow resume {directory}"
+        )
     if failed:
         reason = failed[0].error.strip().splitlines()[-1]
         raise CalculationError(f"{len(failed)} job(s) failed, the first is {failed[0].name!r}: {reason}")
-    waiting = sum(row.state == "waiting" for row in jobs)
-    if waiting:
-        raise OutOfTimeError(
-            f"{waiting} job(s) left, no time for them: go on with mscflow resume {directory}"
-        )
 
 
 def _write_report(directory: Path) -> Path:

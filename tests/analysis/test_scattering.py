@@ -77,6 +77,34 @@ def test_two_atoms_give_one_peak_where_they_are():
     assert len(peaks) == 1
 
 
+def pair_function(**settings):
+    """G(r) of two atoms 2.6 Å apart, every Q measured."""
+    pair = Cluster(("Se", "Se"), np.array([[0, 0, 0], [0, 0, 2.6]]))
+    return pdf(
+        pair, **{"rmin": 1.5, "rmax": 3.7, "rstep": 0.005, "qmin": 0, "qmax": 60, "qdamp": 0, **settings}
+    )
+
+
+def test_a_peak_holds_the_number_of_neighbours():
+    """G(r) = R(r)/r of a particle, and the radial distribution function R counts neighbours."""
+    found = pair_function()
+    assert np.trapezoid(found.r * found.g, found.r) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_resolution_of_the_instrument_damps_and_broadens():
+    found = pair_function()
+    damped = np.exp(-((0.1 * found.r) ** 2) / 2)
+    np.testing.assert_allclose(pair_function(qdamp=0.1).g, found.g * damped, atol=1e-10)
+    broad = pair_function(qbroad=0.05)
+    variance = np.trapezoid((found.r - 2.6) ** 2 * found.r * broad.g, found.r)
+    assert variance == pytest.approx(2 * 0.005 + (2.6 * 0.05) ** 2, rel=0.02)
+
+
+def test_form_factors_are_tabulated_ones():
+    assert form_factor("H", np.ones(1), "neutron") == pytest.approx(-3.74, abs=0.01)
+    assert form_factor("C", np.array([2 * np.pi])) == pytest.approx(1.69, abs=0.02)
+
+
 def test_neither_orientation_nor_order_matters():
     order = np.random.default_rng(0).permutation(len(IN4P))
     turned = (IN4P.positions @ Rotation.random(random_state=1).as_matrix())[order] + 3.0

@@ -1,5 +1,7 @@
 """Separations and binding modes describe what the builder intended, and survive rotation."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -21,6 +23,12 @@ def test_in4p_separations_share_the_anion_and_one_carboxylate():
     bond = np.linalg.norm(build("In4P").positions[1])
     assert pairs[0].distance == pytest.approx(bond * np.sqrt(8 / 3))
     assert list(pairs.table["distance"]) == sorted(pairs.table["distance"])
+
+
+def test_pairs_of_a_large_core_are_of_three_kinds():
+    pairs = separations(build("In26P13", "formate"))
+    kinds = {"surface–surface": 60, "core–surface": 36, "core–core": 6}
+    assert Counter(pair.surface for pair in pairs) == kinds
 
 
 def test_binding_modes_are_as_built():

@@ -6,14 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import flows_for_tests as flows
 import numpy as np
 import pytest
+from jobflow import Flow
 
 from mscflow import run
 from mscflow.builder import build
-from mscflow.errors import InputError
+from mscflow.cli.campaigns import _conclude
+from mscflow.errors import CalculationError, InputError, OutOfTimeError
 from mscflow.files import write
 from mscflow.jobs import StructureMaker
 
@@ -264,6 +268,33 @@ def test_doctor_finds_everything_that_is_needed(tmp_path):
 def test_models_lists_the_shipped_one():
     models = json.loads(mscflow("models", "--json").stdout)
     assert "msc-small" in [model["name"] for model in models]
+
+
+CAMPAIGN = """\
+name: too-much
+structure: {build: In4P}
+relax: {level: gfn2-xtb, fmax: 0.005}
+exchange: {ions: [Zn2+, Cd2+, Ga3+, Mn2+], sites: all}
+"""
+
+
+def test_a_campaign_that_runs_out_of_time_says_so_by_its_exit_code(tmp_path):
+    (tmp_path / "x.yaml").write_text(CAMPAIGN)
+    result = mscflow("run", "x.yaml", "--dir", "run", "--walltime", "8", cwd=tmp_path)
+    assert result.returncode == 75, result.stderr
+    assert "no time for them: go on with mscflow resume run" in result.stderr
+
+
+def test_a_failed_job_does_not_hide_that_another_waits_for_time(tmp_path, monkeypatch):
+    flow = Flow([flows.fail(), flows.count_to(6, str(tmp_path / "state"))])
+    monkeypatch.setenv("MSCFLOW_DEADLINE", str(time.time() + 10))
+    run(flow, dir=tmp_path / "run", n_workers=2)
+    with pytest.raises(OutOfTimeError, match=r"1 job\(s\) left, no time for them \(failed: 'fail'\)"):
+        _conclude(tmp_path / "run", as_json=False)
+    monkeypatch.delenv("MSCFLOW_DEADLINE")
+    run(flow, dir=tmp_path / "run")
+    with pytest.raises(CalculationError, match=r"1 job\(s\) failed, the first is 'fail'"):
+        _conclude(tmp_path / "run", as_json=False)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5m", 90), ("12h", 43200), ("01:30:00", 5400)])

@@ -75,6 +75,22 @@ def test_the_report_has_all_parts_with_numbers(undisturbed):
         assert f'id="table-{key}"' in text
     energies = re.findall(r"<td>([+-]\d+\.\d{3})</td>", text)
     assert len(energies) >= 2
+    found = [document for document in documents(undisturbed).values() if isinstance(document, dict)]
+    (excitations,) = (document for document in found if "states" in document)
+    (refinement,) = (document for document in found if isinstance(document.get("scf"), list))
+    assert [row[1:4] for row in cells(text, "states")] == [
+        [f"{s['energy']:.3f}", f"{s['wavelength']:.1f}", f"{s['oscillator_strength']:.4f}"]
+        for s in excitations["states"]
+    ]
+    assert [(row[3], row[6]) for row in cells(text, "scf")] == [
+        (str(scf["cycles"]), f"{scf['energy']:.6f}") for scf in [*refinement["scf"], excitations["scf"]]
+    ]
+
+
+def cells(page: str, key: str) -> list[list[str]]:
+    """Cells of a table of a report, row by row."""
+    table = page.split(f'id="table-{key}"')[1].split("</table>")[0]
+    return [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
 
 
 def test_status_lists_every_job(undisturbed):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import flows_for_tests as flows
 import pytest
-from jobflow import Flow, JobStore, OnMissing, OutputReference, run_locally
+from jobflow import Flow, JobStore, OnMissing, run_locally
 from maggma.stores import MemoryStore
-from runs_for_tests import rows
+from runs_for_tests import rows, static_outputs
 
 import mscflow
 from mscflow.errors import InputError, StaleWarning, StoreError
@@ -22,17 +22,6 @@ from mscflow.executors import STORE_FILE, Journal, State
 
 def memory_store() -> JobStore:
     return JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-
-
-def static_outputs(responses: dict, flow: Flow) -> list:
-    """Last output of each job of the flow; dynamic jobs get new uuids each time they are made."""
-    return [last(responses, uuid) for uuid in flow.job_uuids if uuid in responses]
-
-
-def last(responses: dict, uuid: str):
-    """Last output of a job; a reference to another job's output is followed."""
-    output = responses[uuid][max(responses[uuid])].output
-    return last(responses, output.uuid) if isinstance(output, OutputReference) else output
 
 
 def two_jobs_after(first):
@@ -155,6 +144,17 @@ def test_a_killed_worker_is_tried_once_more(tmp_path):
     responses = mscflow.run(flows_die(tmp_path / "marker"), dir=tmp_path / "run")
     assert [r[1].output for r in responses.values()] == ["survived"]
     assert rows(tmp_path / "run")[0].n_attempts == 2
+
+
+def test_a_job_that_kills_every_worker_fails_the_second_time(tmp_path):
+    def no_third(event):
+        assert event.row.n_attempts <= 2
+
+    mscflow.run(Flow([flows.die(), flows.add(1, 1)]), dir=tmp_path, on_event=no_third)
+    killer, other = rows(tmp_path)
+    assert (killer.state, killer.n_attempts) == (State.FAILED, 2)
+    assert "2 times" in killer.error
+    assert other.state is State.DONE
 
 
 def flows_die(marker: Path) -> Flow:

@@ -17,7 +17,7 @@ import pytest
 from chemistry_for_tests import SITE as CHEMISTRY_SITE
 from chemistry_for_tests import chemistry
 from jobflow import Flow
-from runs_for_tests import rows
+from runs_for_tests import rows, static_outputs
 
 import mscflow
 from mscflow.errors import InputError
@@ -60,8 +60,10 @@ def test_jobs_run_on_both_nodes_and_nothing_is_left(slurm, tmp_path):
 
 
 def test_a_flow_means_the_same_there(slurm, tmp_path):
-    local = mscflow.run(flows.tree(pause=0.0), dir=tmp_path / "local")
-    there = mscflow.run(flows.tree(pause=0.0), Site.model_validate(SITE), tmp_path / "there")
+    flow = flows.tree(pause=0.0)
+    local = mscflow.run(flow, dir=tmp_path / "local")
+    there = mscflow.run(flow, Site.model_validate(SITE), tmp_path / "there")
+    assert static_outputs(there, flow) == static_outputs(local, flow)
     assert len(outputs(there)) == len(outputs(local))
     assert Counter(row.state for row in rows(tmp_path / "there")) == Counter(
         row.state for row in rows(tmp_path / "local")

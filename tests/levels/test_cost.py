@@ -5,8 +5,10 @@ from itertools import pairwise
 import numpy as np
 import psutil
 import pytest
+from ase.build import molecule
 
 from mscflow.builder import build, precursor
+from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import PySCF, parse_level
 from mscflow.levels.calibration import kept_in, speed
@@ -21,12 +23,12 @@ ZINC = precursor("Zn2+", "chloride")
 def test_counts_are_those_of_pyscf():
     from pyscf import df
 
-    from mscflow.levels.dft.molecule import molecule
+    from mscflow.levels.dft.molecule import molecule as molecule_at
 
     for text in ("pbe/def2-svp", "pbe0/def2-tzvp"):
         level = parse_level(text)
         cluster = build("In4P")
-        mol = molecule(cluster, level)
+        mol = molecule_at(cluster, level)
         (estimate, *_) = cost.routes(cluster, level)
         assert estimate.n_basis == mol.nao
         assert estimate.n_auxiliary == df.addons.make_auxmol(mol, level.auxiliary_basis).nao
@@ -81,6 +83,22 @@ def test_seminumerical_exchange_is_near_the_fitted_one():
     assert forces(states[0]) == pytest.approx(forces(states[1]), abs=5e-3)
     assert "seminumerical exchange" in seminumerical.description
     assert cost.estimate(ZINC, seminumerical).route == cost.SEMINUMERICAL
+
+
+@pytest.mark.parametrize("xc", ["pbe0", "hse06"])
+def test_forces_of_hybrids_are_slopes_of_their_energies(xc):
+    level = parse_level(f"{xc}/def2-svp[grid=3,conv_tol=1e-10]")
+    rng = np.random.default_rng(1)
+    water = Cluster.from_ase(molecule("H2O"))
+    bent = water.replace(positions=water.positions + 0.1 * rng.normal(size=(3, 3)))
+    along = rng.normal(size=(3, 3))
+    step = 0.005 * along / np.linalg.norm(along)
+    up, down = (
+        ground_state(bent.replace(positions=bent.positions + s * step), level).energy for s in (1, -1)
+    )
+    found = np.vdot(forces(ground_state(bent, level)), step) / 0.005
+    assert abs(found) > 0.5
+    assert found == pytest.approx((down - up) / 0.01, abs=2e-3)
 
 
 def test_the_smallest_limit_counts(monkeypatch):

@@ -151,3 +151,24 @@ def test_d4_is_another_dispersion_than_d3():
     assert all(state.dispersion_energy < 0 for state in found.values())
     assert found["d4"].dispersion_energy != pytest.approx(found["d3bj"].dispersion_energy, abs=1e-6)
     assert abs(found["d4"].dispersion_forces.sum(axis=0)).max() < 1e-6
+
+
+@pytest.mark.parametrize("text", ["pbe-d3bj/def2-svp", "pbe0-d3bj/def2-svp", "camb3lyp-d4/def2-svp"])
+def test_dispersion_is_that_of_the_functional_and_its_forces_are_slopes(text):
+    from ase.units import Hartree
+    from pyscf import dft
+
+    from mscflow.levels.dft.dispersion import dispersion
+    from mscflow.levels.dft.molecule import molecule as molecule_at
+
+    level, cluster = parse_level(text), fragment("Zn", "chloride")
+    along = np.random.default_rng(0).normal(size=(len(cluster), 3))
+    step = 0.005 * along / np.linalg.norm(along)
+    energy, force = dispersion(cluster, level)
+    kind = "d4" if level.dispersion == "d4" else "d3bj2b"
+    stock = dft.RKS(molecule_at(cluster, level), xc=level.xc).get_dispersion(kind)
+    assert energy == pytest.approx(stock * Hartree, abs=1e-8)
+    up, down = (
+        dispersion(cluster.replace(positions=cluster.positions + s * step), level)[0] for s in (1, -1)
+    )
+    assert np.vdot(force, step) == pytest.approx((down - up) / 2, rel=1e-4)

@@ -17,7 +17,7 @@ from mscflow.chemistry import IONS
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.jobs import ExchangeMaker
-from mscflow.reactions.exchange import exchange, exchanges
+from mscflow.reactions.exchange import exchange, exchanges, n_exchanges
 from mscflow.reactions.reaction import Reaction
 from mscflow.topology import topology
 
@@ -164,6 +164,25 @@ def test_a_core_that_is_more_symmetric_than_its_shell_has_fewer_sites():
     assert len(of_core) == 4
     nearest = exchange(cluster, "Cd2+", "all", "core", "nearest")
     assert [reaction.site for reaction in nearest] == [reaction.site for reaction in of_core]
+
+
+def test_the_nearest_ligand_is_the_one_that_binds_fewest_cations():
+    for site in (2, 3, 4):
+        (alone,) = exchange(build("In4P"), "Zn2+", sites=[site], search="nearest")
+        assert alone.tags["leaving"] == ["terminal"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ligand", "ion", "number"),
+    [
+        ("In26P13", "formate", "Ga3+", 31),
+        ("In37P20", "formate", "Ga3+", 325),
+        ("Cd35Se20", None, "Zn2+", 40),
+    ],
+)
+def test_the_documented_numbers_of_placements(name, ligand, ion, number):
+    cluster = build(name, ligand) if ligand else build(name)
+    assert n_exchanges(cluster, ion, 2, "all", "core") == number
 
 
 def test_what_it_cannot_know_is_refused_in_one_line():

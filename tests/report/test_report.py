@@ -27,7 +27,8 @@ from mscflow.report.plots import (
     separations_plot,
     stability_plot,
 )
-from mscflow.report.tables.electronic import bond_orders_table, charges_table
+from mscflow.report.tables.electronic import bond_orders_table, charges_table, scf_table, states_table
+from mscflow.report.tables.structure import separations_table
 from mscflow.tasks.refine import refine
 
 PARTS = ("structure", "relaxation", "analysis", "vibrations", "refinement", "exchange", "excitations")
@@ -54,6 +55,29 @@ def test_all_parts_are_read_and_shown(documents, jobs, tmp_path):
     ):
         assert shown in text, shown
     assert len(text) < 10e6
+
+
+def test_cells_of_tables_are_the_numbers_of_the_documents(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    states = states_table(results)
+    assert states.columns[1:4] == ("energy / eV", "wavelength / nm", "oscillator strength")
+    assert [row[:4] for row in states.rows] == [
+        ("S1", "4.100", "302.4", "0.0200"),
+        ("S2", "4.300", "288.3", "0.1100"),
+        ("S3", "4.600", "269.5", "0.0000"),
+    ]
+    pairs = separations_table(results)
+    positions = results.analysis.cluster.positions
+    assert pairs.columns[1] == "separation / Å"
+    assert len(pairs.rows) == 6
+    for name, distance, *_ in pairs.rows:
+        i, j = (int(atom.removeprefix("In")) for atom in name.split("–"))
+        assert float(distance) == pytest.approx(np.linalg.norm(positions[i] - positions[j]), abs=6e-4)
+    needed = scf_table(results)
+    fields = [dict(zip(needed.columns, row, strict=True)) for row in needed.rows]
+    assert [(row["part"], row["geometry"]) for row in fields] == [("refinement", "0"), ("excitations", "0")]
+    for row in fields:
+        assert (row["cycles"], row["energy / eV"]) == ("11", "-1000.000000")
 
 
 def test_nothing_is_loaded_from_elsewhere(documents, jobs):

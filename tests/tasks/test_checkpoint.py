@@ -9,17 +9,18 @@ import pytest
 from ase.build import molecule
 from jobflow import JobStore
 from maggma.stores import MemoryStore
+from runs_for_tests import rows
 
 import mscflow
 from mscflow.builder import build, precursor
 from mscflow.clock import RESERVE_S, Clock
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError, OutOfTimeError
-from mscflow.executors import STORE_FILE, Journal
 from mscflow.jobs import RefineMaker, RelaxMaker
 from mscflow.levels import XTB, PySCF
 from mscflow.levels.dft import scf_checkpoint
 from mscflow.levels.dft.scf import ground_state
+from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
 from mscflow.tasks.relax import relax
 
@@ -53,14 +54,17 @@ def test_the_earliest_deadline_counts_and_nonsense_is_refused(deadline, monkeypa
 def test_a_relaxation_stops_in_time_and_ends_as_one_that_was_never_stopped(deadline, tmp_path):
     start, file = build("In4P"), tmp_path / "state.npz"
     undisturbed = relax(start, fmax=0.05)
-    deadline(0.4)
-    for _ in range(100):
+    n_stops = 0
+    while True:
+        deadline(0.1)
         try:
             found = relax(start, fmax=0.05, state_file=file)
             break
         except OutOfTimeError:
             assert file.exists()
-            deadline(0.4)
+            n_stops += 1
+            assert n_stops < 1000
+    assert n_stops >= 2
     assert found.energy == undisturbed.energy
     assert found.n_force_calls == undisturbed.n_force_calls
     np.testing.assert_array_equal(found.cluster.positions, undisturbed.cluster.positions)
@@ -157,19 +161,30 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path):
 def test_a_run_stops_in_time_and_goes_on(deadline, tmp_path):
     from jobflow import Flow
 
-    first = RelaxMaker(level=XTB(), fmax=0.02).make(build("InL3", seed=1))
+    first = RelaxMaker(level=XTB(), fmax=1.0).make(build("In4P"))
     second = RefineMaker(level=LEVEL).make(WATER)
     flow = Flow([first, second])
-    deadline(4.0)
-    mscflow.run(flow, dir=tmp_path / "run")
-    states = []
-    for _ in range(40):
-        journal = Journal(tmp_path / "run" / STORE_FILE)
-        states.append([str(row.state) for row in journal.rows()])
-        journal.close()
-        if set(states[-1]) == {"done"}:
-            break
-        deadline(4.0)
-        mscflow.resume(tmp_path / "run")
-    assert states[-1] == ["done", "done"]
+    deadline(2.0)
+    mscflow.run(flow, dir=tmp_path / "run", n_workers=2)
+    (stopped,) = (row for row in rows(tmp_path / "run") if row.name.startswith("relax"))
+    assert stopped.state == "waiting"
+    assert "no time for another step" in stopped.error
+    deadline(1e4)
+    mscflow.resume(tmp_path / "run")
+    assert [row.state for row in rows(tmp_path / "run")] == ["done", "done"]
     assert not list((tmp_path / "run" / "jobs").rglob("*.state*.npz"))
+
+
+def test_excitations_stop_in_time_and_go_on(deadline, tmp_path):
+    file = tmp_path / "state.npz"
+    deadline(-RESERVE_S)
+    with pytest.raises(OutOfTimeError, match="self-consistent field after 1 cycles: no time"):
+        excite(WATER, LEVEL, nstates=1, state_file=file)
+    deadline(1e4)
+    ground_state(WATER, LEVEL, grid=0, keep=file)
+    deadline(-RESERVE_S)
+    with pytest.raises(OutOfTimeError, match="tda excitations of H2O: no time"):
+        excite(WATER, LEVEL, nstates=1, state_file=file)
+    deadline(1e4)
+    found = excite(WATER, LEVEL, nstates=1, state_file=file)
+    assert found.states[0].energy == pytest.approx(excite(WATER, LEVEL, nstates=1).states[0].energy, abs=1e-3)

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.units import Hartree
 
 from mscflow.builder import precursor
+from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.levels import PySCF
 from mscflow.levels.dft.hirshfeld import hirshfeld_charges
 from mscflow.levels.dft.populations import Populations
 from mscflow.levels.dft.scf import ground_state
-from mscflow.tasks.electronic import spin_warnings
+from mscflow.tasks.electronic import electronic_structure, spin_warnings
 from mscflow.tasks.refine import refine
 
 LEVEL = PySCF(grid=0)
@@ -49,6 +51,41 @@ def test_valences_of_molecules_are_their_bond_orders():
         orders = Populations(ground_state(Cluster.from_ase(molecule(name)), LEVEL).mf).bond_orders
         assert orders[pair] == pytest.approx(order, abs=0.3)
         np.testing.assert_allclose(orders, orders.T)
+
+
+def test_one_electron_is_half_a_bond():
+    ion = Cluster(("H", "H"), np.array([[0, 0, 0], [0, 0, 1.06]]), charge=1, multiplicity=2)
+    assert Populations(ground_state(ion, LEVEL).mf).bond_orders[0, 1] == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "atoms"),
+    [
+        (fragment("Cd2Se", "chloride"), {"core": ["Se"], "surface": ["Cd"], "ligand": ["Cl"]}),
+        (precursor("Mn2+", "chloride"), {"core": [], "surface": ["Mn"], "ligand": ["Cl"]}),
+    ],
+    ids=["closed shell", "sextet"],
+)
+def test_shares_of_orbitals_are_those_of_the_atoms_of_a_part(cluster, atoms):
+    mf = ground_state(cluster, LEVEL).mf
+    orbitals = electronic_structure(cluster, LEVEL, mf).orbitals
+    of_atom = mf.mol.aoslice_by_atom()[:, 2:]
+    found = []
+    for energies, coefficients in zip(
+        np.atleast_2d(mf.mo_energy), np.reshape(mf.mo_coeff, (-1, mf.mol.nao, mf.mol.nao)), strict=True
+    ):
+        populations = coefficients * (mf.get_ovlp() @ coefficients)
+        for energy, population in zip(energies * Hartree, populations.T, strict=True):
+            shares = dict.fromkeys(atoms, 0.0)
+            for symbol, (first, last) in zip(cluster.symbols, of_atom, strict=True):
+                (part,) = (name for name, symbols in atoms.items() if symbol in symbols)
+                shares[part] += population[first:last].sum()
+            found.append((energy, *shares.values()))
+    kept = [
+        row for row in sorted(found) if orbitals.energies[0] - 1e-5 < row[0] < orbitals.energies[-1] + 1e-5
+    ]
+    given = [orbitals.energies, *(getattr(orbitals, part) for part in atoms)]
+    np.testing.assert_allclose(np.transpose(given), kept, atol=2e-6)
 
 
 def test_refinement_of_a_sextet():

@@ -1,7 +1,11 @@
 """Holes and electrons of excited states."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ase.io.cube import read_cube_data
+from ase.units import Bohr
 
 from mscflow.builder.fragments import fragment
 from mscflow.levels import PySCF
@@ -22,11 +26,26 @@ def test_the_character_of_states_adds_up_and_cubes_hold_one_electron(tmp_path):
         assert state.character.startswith("ligand → ")
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["S1-electron.cube", "S1-hole.cube", "S2-electron.cube", "S2-hole.cube"]
-    lines = (tmp_path / "S1-hole.cube").read_text().splitlines()
-    n_atoms = int(lines[2].split()[0])
-    steps = [float(lines[3 + axis].split()[1 + axis]) for axis in range(3)]
-    values = np.array(" ".join(lines[6 + n_atoms :]).split(), dtype=float)
-    assert (values**2).sum() * np.prod(steps) == pytest.approx(1, abs=0.1)
+    transfer = result.states[0].transfer
+    electron = sum(row["surface"] for row in transfer.values())
+    assert electron > 0.5
+    for kind, on_zinc in (("hole", sum(transfer["surface"].values())), ("electron", electron)):
+        near_zinc, elsewhere = near_and_elsewhere(tmp_path / f"S1-{kind}.cube")
+        assert near_zinc + elsewhere == pytest.approx(1, abs=0.1)
+        assert near_zinc == pytest.approx(on_zinc, abs=0.15)
+
+
+def near_and_elsewhere(cube: Path) -> tuple[float, float]:
+    """Integrals of the square of an orbital: nearest to the first atom, and nearest to another."""
+    values, atoms = read_cube_data(cube)
+    with cube.open() as file:
+        grid = np.array([line.split()[:4] for line in file.readlines()[2:6]], dtype=float)
+    origin, steps = grid[0, 1:] * Bohr, grid[1:, 1:] * Bohr
+    places = origin + np.moveaxis(np.indices(values.shape), 0, -1) @ steps
+    distances = np.linalg.norm(places[..., None, :] - atoms.positions, axis=-1)
+    density = values**2 * np.linalg.det(steps / Bohr)
+    is_first = distances.argmin(axis=-1) == 0
+    return density[is_first].sum(), density[~is_first].sum()
 
 
 def test_shares_of_one_orbital_pair_are_products_and_its_natural_orbitals_the_pair():
@@ -42,6 +61,7 @@ def test_shares_of_one_orbital_pair_are_products_and_its_natural_orbitals_the_pa
     for hole in shares:
         for electron in shares:
             assert shares[hole][electron] == pytest.approx(holes[hole] * electrons[electron])
-    weight, hole, _ = transitions.natural_orbitals(amplitudes)
+    weight, hole, electron = transitions.natural_orbitals(amplitudes)
     assert weight == pytest.approx(1)
     np.testing.assert_allclose(np.abs(hole), np.abs(mf.mo_coeff[:, n_occupied - 1]), atol=1e-10)
+    np.testing.assert_allclose(np.abs(electron), np.abs(mf.mo_coeff[:, n_occupied]), atol=1e-10)
