@@ -169,7 +169,7 @@ def test_a_core_that_is_more_symmetric_than_its_shell_has_fewer_sites():
 def test_the_nearest_ligand_is_the_one_that_binds_fewest_cations():
     for site in (2, 3, 4):
         (alone,) = exchange(build("In4P"), "Zn2+", sites=[site], search="nearest")
-        assert alone.tags["leaving"] == ["terminal"]
+        assert alone.tags["leaving"] == ["chelating"]
 
 
 @pytest.mark.parametrize(
