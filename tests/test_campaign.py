@@ -121,7 +121,7 @@ def test_levels_that_are_not_written_down_are_checked_too(tmp_path):
         vibrated.require(vibrated.cluster(tmp_path))
     exchanged = parse_campaign(start + "exchange: {ions: [Zn2+]}\n")
     (warning,) = exchanged.require(exchanged.cluster(tmp_path))
-    assert warning.endswith("all species of exchange are computed with gfn2-xtb")
+    assert warning.endswith("all species of the exchange are computed with gfn2-xtb")
 
 
 CAMPAIGNS = [path for path in sorted(Path("inputs").glob("*.yaml")) if not path.stem.startswith("train")]
