@@ -109,8 +109,8 @@ class Domain:
         """
         relative = np.full(len(symbols), NO_DOMAIN)
         names = np.array(symbols)
-        for symbol, domain in self.elements.items():
-            mine = names == symbol
+        for symbol in set(symbols) & set(self.elements):
+            mine, domain = names == symbol, self.elements[symbol]
             relative[mine] = domain.distance(features[mine]) / domain.limit
         return relative
 
