@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 
 from ase.data import atomic_numbers, covalent_radii
 
@@ -140,6 +141,7 @@ def covalent_radius(symbol: str) -> float:
     return float(covalent_radii[atomic_numbers[symbol]])
 
 
+@cache
 def bond_reach(first: str, second: str) -> float:
     """Return the distance / Å below which two elements are bonded; 0 where they never are.
 

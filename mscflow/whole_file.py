@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mscflow.errors import InputError
@@ -17,10 +19,18 @@ def write_whole(path: Path, text: str) -> Path:
         See `require_place`.
     """
     require_place(path)
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a name beside `path`; what is written there takes its place, or after an error is removed."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        return partial.replace(path)
+        yield partial
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

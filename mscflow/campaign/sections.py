@@ -40,15 +40,19 @@ LigandText = Annotated[str, AfterValidator(_known_ligand)]
 DftText = Annotated[str, AfterValidator(_dft_text)]
 
 
+def _is_numbers(value: Any) -> bool:
+    return bool(value) and isinstance(value, list | tuple) and all(type(i) is int for i in value)
+
+
 def _sites(value: Any) -> Any:
     words = ("surface", "core", "all")
-    if value in words or (value and isinstance(value, list | tuple) and all(type(i) is int for i in value)):
+    if value in words or _is_numbers(value):
         return value
     raise InputError(f"must be one of {', '.join(words)} or a list of atom indices, not {value!r}")
 
 
 def _numbers(value: Any) -> Any:
-    if value == "all" or (value and isinstance(value, list | tuple) and all(type(i) is int for i in value)):
+    if value == "all" or _is_numbers(value):
         return value
     raise InputError(f"must be all or a list of numbers of ligands, not {value!r}")
 

@@ -16,6 +16,7 @@ from mscflow.errors import InputError, StoreError
 from mscflow.executors.journal import State
 from mscflow.executors.manager import STORE_FILE
 from mscflow.store import COLLECTIONS, explain, open_database, transaction, upsert
+from mscflow.whole_file import whole
 
 KEY = ("uuid", "index", "blob_uuid")
 """What tells the documents of a collection apart."""
@@ -71,18 +72,14 @@ def export(path: Path, target: Path) -> int:
         If the target is there already, or cannot be written.
     """
     _require_new(target)
-    partial = target.with_name(f".partial-{target.name}")
     n = 0
     try:
-        with _opened(partial, "wt") as stream:
+        with whole(target) as partial, _opened(partial, "wt", target.suffix) as stream:
             for collection, text in _documents(path):
                 stream.write(f'{{"collection": {json.dumps(collection)}, "document": {text}}}\n')
                 n += 1
-        partial.rename(target)
     except OSError as err:
         raise StoreError(f"{target}: cannot be written: {err.strerror or err}") from err
-    finally:
-        partial.unlink(missing_ok=True)
     return n
 
 
@@ -97,7 +94,7 @@ def take_in(source: Path, path: Path) -> int:
     if not source.is_file():
         raise InputError(f"{source}: no such file")
     try:
-        with _opened(source, "rt") as stream:
+        with _opened(source, "rt", source.suffix) as stream:
             lines = [_taken(line, f"{source}, line {n}") for n, line in enumerate(stream, start=1)]
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as err:
         reason = " ".join(str(err).split())
@@ -178,8 +175,8 @@ def _write(path: Path, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
         connection.close()
 
 
-def _opened(path: Path, mode: str) -> IO[str]:
-    if path.suffix == ".gz":
+def _opened(path: Path, mode: str, suffix: str) -> IO[str]:
+    if suffix == ".gz":
         return gzip.open(path, mode, encoding="utf-8")  # type: ignore[return-value]  # text by its mode
     return path.open(mode, encoding="utf-8")
 

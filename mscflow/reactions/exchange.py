@@ -127,13 +127,13 @@ def require_exchange(cluster: Cluster, ions: Sequence[str | Ion], sites: Sites =
         If a site is not a metal, no site is of another element than the ions, or the charge of an ion is too
         high.
     """
-    something = False
+    found: list[int] = []
     for ion in (parse_ion(ion) if isinstance(ion, str) else ion for ion in ions):
-        graph, candidates = _candidates(cluster, ion, sites, 1)
+        _, candidates = _candidates(cluster, ion, sites, 1)
         for site in candidates:
-            _leaving(graph, site, ion)
-            something = True
-    if not something:
+            _surplus(cluster.symbols[site], ion)
+        found += candidates
+    if not found:
         names = ", ".join(map(str, ions))
         raise InputError(f"nothing to exchange for {names}: no cation of {sites} is of another element")
 
@@ -215,13 +215,7 @@ def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
 
 def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...]]:
     """Yield the sets of ligands that may leave with the cation at `site`."""
-    symbol = graph.cluster.symbols[site]
-    surplus = METALS[symbol] - ion.charge
-    if surplus < 0:
-        raise InputError(
-            f"{ion} for {symbol}{METALS[symbol]}+ would need {-surplus} more ligand(s): "
-            f"ions of at most charge {METALS[symbol]} can be exchanged here"
-        )
+    surplus = _surplus(graph.cluster.symbols[site], ion)
     by_kind: dict[str, list[Ligand]] = {}
     for ligand, kind in zip(graph.ligands, kinds(graph.cluster), strict=True):
         if ligand.charge == -1:
@@ -231,6 +225,17 @@ def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...
     if all(len(members) < surplus for members in near):  # then also the next ones, of equal distance in bonds
         near = [_nearest(graph, site, members, surplus) for members in anionic]
     return chain.from_iterable(combinations(members, surplus) for members in near) if surplus else [()]
+
+
+def _surplus(symbol: str, ion: Ion) -> int:
+    """Return how many ligands leave with a cation for which `ion` comes."""
+    surplus = METALS[symbol] - ion.charge
+    if surplus < 0:
+        raise InputError(
+            f"{ion} for {symbol}{METALS[symbol]}+ would need {-surplus} more ligand(s): "
+            f"ions of at most charge {METALS[symbol]} can be exchanged here"
+        )
+    return surplus
 
 
 def _nearest(graph: Topology, site: int, ligands: Sequence[Ligand], n: int) -> list[Ligand]:

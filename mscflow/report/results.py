@@ -276,10 +276,11 @@ def comparable(energies: ReactionEnergies | None) -> dict[tuple[str, int, str], 
 
     Those with changed species are left out, unless there are no others.
     """
+    if energies is None:
+        return {}
     found: dict[tuple[str, int, str], list[ReactionEnergy]] = {}
-    for row in energies.reactions if energies is not None else []:
-        level = row.level or (energies.energy_level if energies is not None else "")
-        found.setdefault((row.group, row.n, level), []).append(row)
+    for row in energies.reactions:
+        found.setdefault((row.group, row.n, row.level or energies.energy_level), []).append(row)
     return {key: [row for row in rows if not row.changed] or rows for key, rows in sorted(found.items())}
 
 

@@ -24,6 +24,7 @@ from mscflow.train.displacements import squeezed_copies, thermal_copies
 from mscflow.train.recipe import Recipe, Sampling
 from mscflow.train.starts import Start, starts
 from mscflow.train.workers import workers
+from mscflow.whole_file import whole
 
 TEACHER = "teacher"
 """Entry of a frame: text and hash of the level that labelled it."""
@@ -222,9 +223,8 @@ def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path, source: st
         frames = make(*task)
     for frame in frames:
         frame.info.update(marks)
-    partial = path.with_name(f".{path.name}.partial")
-    write(partial, frames, format="extxyz")
-    partial.rename(path)
+    with whole(path) as partial:
+        write(partial, frames, format="extxyz")
     return len(frames)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mscflow.whole_file import whole
+
 RANK = 24
 """Directions kept per element, those of largest variance."""
 
@@ -122,10 +124,8 @@ class Domain:
             arrays[f"{symbol}.projection"] = domain.projection.astype(np.float32)
             arrays[f"{symbol}.known"] = domain.known.astype(np.float16)
             arrays[f"{symbol}.limit"] = np.array(domain.limit)
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("wb") as stream:
+        with whole(path) as partial, partial.open("wb") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Domain:
