@@ -27,6 +27,10 @@ install_packages() {
 }
 
 configure() {
+    if [ -e /etc/slurm/slurm.conf ] && ! grep -q '^ClusterName=dev$' /etc/slurm/slurm.conf; then
+        echo "dev-slurm: /etc/slurm/slurm.conf is that of another Slurm: it stays as it is" >&2
+        exit 1
+    fi
     mkdir -p /etc/slurm "$RUN" "$SPOOL/ctld" "$LOG"
     chown -R slurm:slurm "$SPOOL/ctld" "$RUN" "$LOG"
     {
@@ -74,6 +78,7 @@ start() {
         install -d -o munge -g munge -m 755 /run/munge
         install -d -o munge -g munge -m 700 /var/log/munge /var/lib/munge
         setpriv --reuid munge --regid munge --init-groups /usr/sbin/munged
+        touch "$RUN/munged-is-ours"
     fi
     alive "$RUN/slurmctld.pid" || slurmctld
     for n in $(seq "$NODES"); do
@@ -89,9 +94,11 @@ start() {
 }
 
 stop() {
-    for file in "$RUN"/slurmd-*.pid "$RUN/slurmctld.pid" /run/munge/munged.pid; do
+    for file in "$RUN"/slurmd-*.pid "$RUN/slurmctld.pid"; do
         if alive "$file"; then kill "$(cat "$file")"; fi
     done
+    if [ -e "$RUN/munged-is-ours" ] && alive /run/munge/munged.pid; then kill "$(cat /run/munge/munged.pid)"; fi
+    rm -f "$RUN/munged-is-ours"
 }
 
 case "${1:-}" in

@@ -16,6 +16,7 @@ from typing import Any
 
 from bson import json_util
 
+from mscflow.database import open_to_read
 from mscflow.whole_file import write_whole
 
 VARIABLE = "MSCFLOW_EARLIER"
@@ -62,7 +63,7 @@ def _index(path: Path, changed: int) -> dict[str, list[tuple[str, str, int]]]:  
 def _rows(store: Path, query: str, *values: object) -> list[tuple]:
     """Return rows of a store that is only read; none where it cannot be read."""
     try:
-        connection = sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+        connection = open_to_read(store)
         try:
             return connection.execute(query, values).fetchall()
         finally:

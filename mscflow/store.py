@@ -1,14 +1,14 @@
 """The durable embedded store: a maggma `Store` on one SQLite file, no server.
 
-A committed document survives the death of the process (write-ahead log, full synchronisation). Documents
-are found by ``uuid`` and ``index`` through an SQL index, so that the cost of a job does not grow with the
-number of jobs; other criteria have MongoDB's meaning and are applied to the documents that remain.
+A committed document survives the death of the process (`mscflow.database`). Documents are found by ``uuid``
+and ``index`` through an SQL index, so that the cost of a job does not grow with the number of jobs; other
+criteria have MongoDB's meaning and are applied to the documents that remain.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby as group_runs
 from itertools import islice
 from pathlib import Path
@@ -17,120 +17,16 @@ from typing import TYPE_CHECKING, Any
 from bson import json_util
 from maggma.core import Sort, Store
 
+from mscflow.database import COLLECTIONS, explain, open_database, transaction, upsert
 from mscflow.errors import StoreError
 
 if TYPE_CHECKING:
     from jobflow import JobStore
 
-APPLICATION_ID = 0x6D736366
-"""Marks an SQLite file as ours ("mscf")."""
-
-SCHEMA_VERSION = 1
 MEMORY = ":memory:"
 """Path of a store that ends with its process."""
 
-COLLECTIONS = ("outputs", "data")
 IN_LIMIT = 500
-
-
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open (or make) the SQLite file of a run.
-
-    Raises
-    ------
-    StoreError
-        If the directory is read-only, the disk is full, or the file is none of ours.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        found = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if tables and found != APPLICATION_ID:
-            raise StoreError(f"{path}: this SQLite file is no mscflow store: choose another directory")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{path}: written by a newer mscflow (store schema {version}, this one knows "
-                f"{SCHEMA_VERSION}): update mscflow"
-            )
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        if not tables:
-            with transaction(connection, path):
-                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-                for name in COLLECTIONS:
-                    connection.execute(
-                        f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER PRIMARY KEY, uuid TEXT, "
-                        "idx INTEGER, blob TEXT, name TEXT, document TEXT NOT NULL)"
-                    )
-                    connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_key ON {name} (uuid, idx, blob)")
-                    connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_blob ON {name} (blob)")
-    except (sqlite3.Error, OSError) as err:
-        raise explain(err, path) from err
-    return connection
-
-
-def explain(err: sqlite3.Error | OSError, path: Path) -> StoreError:
-    """Return one line that says what is wrong with a store and what would help."""
-    text = str(err)
-    if "full" in text or getattr(err, "errno", None) == 28:
-        return StoreError(f"{path}: the disk is full: free some space, then `mscflow resume` goes on")
-    if "readonly" in text or "unable to open" in text or isinstance(err, OSError):
-        return StoreError(
-            f"{path.parent}: cannot be written ({text}): choose a writable directory with --dir"
-        )
-    if "malformed" in text or "not a database" in text:
-        return StoreError(f"{path}: the store is damaged ({text}): restore it from a copy, or start anew")
-    if "locked" in text:
-        return StoreError(f"{path}: another process holds the store: wait for it or stop it")
-    return StoreError(f"{path}: {text}")
-
-
-class transaction:  # noqa: N801 - reads as a statement: with transaction(connection, path)
-    """Do all of the block or nothing; SQLite's errors become a `StoreError`.
-
-    Parameters
-    ----------
-    connection
-        The connection.
-    path
-        The file, for the message.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self.connection = connection
-        self.path = path
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as err:
-            raise explain(err, self.path) from err
-        return self.connection
-
-    def __exit__(self, kind: type | None, err: BaseException | None, trace: object) -> None:
-        try:
-            self.connection.execute("COMMIT" if kind is None else "ROLLBACK")
-        except sqlite3.Error as failure:
-            if kind is None:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise explain(failure, self.path) from failure
-        if isinstance(err, sqlite3.Error):
-            raise explain(err, self.path) from err
-
-
-def upsert(connection: sqlite3.Connection, collection: str, documents: Sequence[dict[str, Any]]) -> None:
-    """Write documents inside a transaction; one with the same uuid, index and blob is replaced."""
-    for document in documents:
-        key = (document.get("uuid"), document.get("index"), document.get("blob_uuid"))
-        connection.execute(f"DELETE FROM {collection} WHERE uuid IS ? AND idx IS ? AND blob IS ?", key)
-        connection.execute(
-            f"INSERT INTO {collection} (uuid, idx, blob, name, document) VALUES (?, ?, ?, ?, ?)",
-            (*key, document.get("name"), json_util.dumps(document)),
-        )
 
 
 class SQLiteStore(Store):

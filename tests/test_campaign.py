@@ -46,6 +46,10 @@ GOOD = "name: x\nstructure: {build: In4P}\n"
         (GOOD + "relax:\n", "^'relax' is empty: write 'relax: {}' for its defaults, or leave it out"),
         (GOOD + "exchange:\n", "'exchange.ions' is missing"),
         (GOOD + "exchange: {ions: [Zn2+], sites: []}\n", "exchange.sites: must be one of surface.* list"),
+        (
+            GOOD + "reactions: {displacement: {neutral: formate}}\n",
+            "reactions.displacement.neutral: a neutral ligand such as methylamine is needed",
+        ),
         (GOOD + "reactions: {strip: foo}\n", "^reactions.strip: must be all or a list of numbers"),
     ],
 )
@@ -98,6 +102,8 @@ def test_levels_that_cannot_represent_the_cluster_are_refused(tmp_path):
             "reactions: {displacement: {neutral: methylamine, sites: [0]}}",
             "reactions.displacement.sites: site 0",
         ),
+        ("reactions: {ligands: {oleate: acetate}}", "reactions.ligands: .* no ligand oleate: it has formate"),
+        ("reactions: {anions: {Se: S}}", "reactions.anions: the cluster has no core anion Se: it has P"),
         ("reactions: {strip: [0, 9]}", "reactions.strip: there is no ligand 9: they have the numbers 0 to 8"),
     ],
 )
@@ -139,6 +145,16 @@ def test_every_campaign_dry_runs_with_its_jobs_and_their_cost(path, capsys, monk
     assert jobs[0]["job"].startswith("structure")
     relax = next(job for job in jobs if job["job"].startswith("relax"))
     assert relax["estimated time / s"] > 0
+
+
+def test_the_source_of_a_campaign_is_what_decides_its_flow(tmp_path):
+    write(precursor("Zn2+"), tmp_path / "zn.xyz")
+    text = "name: x\nstructure: {file: zn.xyz}\nexcite: {fwhm: 0.2}\n"
+    source = parse_campaign(text).source(tmp_path)
+    assert parse_campaign(text.replace("0.2", "0.1") + "# a comment\n").source(tmp_path) == source
+    assert parse_campaign(text + "relax: {}\n").source(tmp_path) != source
+    write(precursor("Cd2+"), tmp_path / "zn.xyz")
+    assert parse_campaign(text).source(tmp_path) != source
 
 
 def test_a_campaign_steers_binding_modes():

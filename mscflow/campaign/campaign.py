@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from mscflow import __version__
 from mscflow.analysis.spectra import read_spectrum
 from mscflow.builder import build, build_different, precursor
 from mscflow.campaign.sections import (
@@ -65,6 +67,16 @@ class Campaign(Section):
         if section.build is not None:
             return build(section.build, section.ligand, section.hand, section.seed, section.modes)
         return read(base / str(section.file), charge=section.charge, multiplicity=section.multiplicity)
+
+    def source(self, base: Path = Path()) -> str:
+        """Return a SHA-256 of all that decides the flow: settings, files that they name, version of mscflow.
+
+        Two processors may build structures that differ in the last digits from the same source.
+        """
+        named = (self.structure.file, self.excite.experiment if self.excite else None)
+        texts = [(base / name).read_bytes().hex() for name in named if name is not None]
+        settings = self.model_dump_json(exclude={"excite": {"fwhm"}})
+        return hashlib.sha256("\n".join([__version__, settings, *texts]).encode()).hexdigest()
 
     def require(self, cluster: Cluster) -> list[str]:
         """Check that every level can represent the cluster and all sites are there; return warnings.

@@ -35,8 +35,16 @@ def _known_ligand(text: str) -> str:
     return ligand_template(text).name
 
 
+def _neutral_ligand(text: str) -> str:
+    template = ligand_template(text)
+    if template.charge:
+        raise InputError(f"a neutral ligand such as methylamine is needed here, not {template.name!r}")
+    return template.name
+
+
 LevelText = Annotated[str, AfterValidator(_level_text)]
 LigandText = Annotated[str, AfterValidator(_known_ligand)]
+NeutralText = Annotated[str, AfterValidator(_neutral_ligand)]
 DftText = Annotated[str, AfterValidator(_dft_text)]
 
 
@@ -221,7 +229,7 @@ class DisplacementSection(Section):
         Cations that leave, as in `ExchangeSection`.
     """
 
-    neutral: LigandText
+    neutral: NeutralText
     n: int = Field(default=1, ge=1)
     sites: Sites = "surface"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
+from mscflow.builder.edit import ligand_names
 from mscflow.campaign.sections import ExchangeSection, ReactionsSection
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
@@ -24,7 +27,7 @@ def require_ions(section: ExchangeSection, cluster: Cluster) -> None:
 
 
 def require_sites(section: ReactionsSection, cluster: Cluster) -> None:
-    """Check the sites and ligands of other reactions.
+    """Check the sites, ligands and anions of other reactions.
 
     Raises
     ------
@@ -42,9 +45,20 @@ def require_sites(section: ReactionsSection, cluster: Cluster) -> None:
             raise InputError(f"reactions.{key}: {err}") from err
         if not found:
             raise InputError(f"reactions.{key}: the cluster has no {sites} cations")
+    names = {name for name in ligand_names(cluster) if name is not None}
+    _require_there(section.ligands, names, "ligands", "ligand")
+    _require_there(section.anions, {cluster.symbols[i] for i in graph.core_anions}, "anions", "core anion")
     n = len(graph.ligands)
     for number in section.strip if isinstance(section.strip, tuple) else ():
         if not 0 <= number < n:
             raise InputError(
                 f"reactions.strip: there is no ligand {number}: they have the numbers 0 to {n - 1}"
             )
+
+
+def _require_there(wanted: Iterable[str], there: Collection[str], key: str, what: str) -> None:
+    """Refuse names of what the cluster does not have."""
+    for name in wanted:
+        if name not in there:
+            known = ", ".join(sorted(there)) or f"no {what} with a name"
+            raise InputError(f"reactions.{key}: the cluster has no {what} {name}: it has {known}")

@@ -82,14 +82,12 @@ def run(
     if dry_run:
         rows = [{"job": job.name, "estimated time / s": _estimate_s(job)} for job in flow.jobs]
         show_json(rows) if as_json else _show_estimates(f"{settings.name}: {cluster.formula}", rows)
-        if isinstance(where, Site):
-            from mscflow.executors.pilot import scripts
-
-            for pool, script in scripts(where).items():
-                typer.echo(f"\n# block of pool {pool}\n{script}")
+        if isinstance(where, Site) and not as_json:
+            _show_scripts(where)
         return
     place = directory or Path("runs") / settings.name
     if isinstance(where, Remote):
+        _require_plain(reuse, workers, as_json)
         numbers = submit(flow, where, place, campaign.read_text())
         typer.echo(
             f"jobs {', '.join(numbers)} are in jobflow-remote: `jf job list`; `jf runner start` runs them"
@@ -107,6 +105,7 @@ def run(
             on_event=progress.update,
             n_workers=workers,
             reuse=reuse,
+            source=settings.source(campaign.parent),
         )
     _conclude(place, as_json)
 
@@ -197,6 +196,17 @@ def _show_estimates(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         typer.echo("without –: species of exchanges and reactions follow from the relaxed structure")
 
 
+def _show_scripts(site: Site) -> None:
+    """Print the scripts of a site's blocks."""
+    from mscflow.executors.pilot import scripts
+
+    if site.scheduler != "slurm":
+        warn([f"the scripts of {site.scheduler} blocks are written by Parsl when it submits them"])
+        return
+    for pool, script in scripts(site).items():
+        typer.echo(f"\n# block of pool {pool}\n{script}")
+
+
 def _where(executor: str, site: Path | None) -> str | Site | Remote:
     """Return the executor that is asked for."""
     from mscflow.executors import load_site
@@ -223,6 +233,13 @@ def _require_no_limits(site: Path | None, walltime: str | None, memory: float | 
     for option, value in (("--walltime", walltime), ("--memory", memory)):
         if site is not None and value is not None:
             raise InputError(f"{option} is for jobs on this machine: {site} says what jobs there may take")
+
+
+def _require_plain(reuse: bool, workers: int, as_json: bool) -> None:
+    """Refuse what means nothing where jobflow-remote runs the jobs."""
+    for option, is_given in (("--reuse", reuse), ("--workers", workers != 1), ("--json", as_json)):
+        if is_given:
+            raise InputError(f"{option} is for runs of this command: jobflow-remote runs these jobs itself")
 
 
 def _conclude(directory: Path, as_json: bool) -> None:

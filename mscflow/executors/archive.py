@@ -6,16 +6,16 @@ import gzip
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from bson import json_util
 
+from mscflow.database import COLLECTIONS, explain, open_database, transaction, upsert
 from mscflow.errors import InputError, StoreError
-from mscflow.executors.journal import State
+from mscflow.executors.job_row import State
 from mscflow.executors.manager import STORE_FILE
-from mscflow.store import COLLECTIONS, explain, open_database, transaction, upsert
 from mscflow.whole_file import whole
 
 KEY = ("uuid", "index", "blob_uuid")
@@ -90,6 +90,8 @@ def take_in(source: Path, path: Path) -> int:
     ------
     InputError
         If the file is missing or damaged, or a line is none that `export` writes; nothing is written then.
+    StoreError
+        If the store has another document of one of the jobs.
     """
     if not source.is_file():
         raise InputError(f"{source}: no such file")
@@ -99,6 +101,8 @@ def take_in(source: Path, path: Path) -> int:
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as err:
         reason = " ".join(str(err).split())
         raise InputError(f"{source}: no whole file that `mscflow store export` wrote: {reason}") from err
+    stored = _loaded(path) if path.is_file() else []
+    _once([*stored, *((source, collection, document) for collection, document in lines)])
     _write(path, lines)
     return len(lines)
 
@@ -130,20 +134,34 @@ def merge(paths: Sequence[Path], target: Path) -> int:
         If two stores have different documents of one job, or the target is there already.
     """
     _require_new(target)
-    found: dict[tuple, tuple[str, dict[str, Any]]] = {}
-    origin: dict[tuple, Path] = {}
-    for path in paths:
-        for collection, text in _documents(path):
-            document = json_util.loads(text)
-            key = (collection, *(document.get(field) for field in KEY))
-            if key in found and found[key][1] != document:
-                raise StoreError(
-                    f"{origin[key]} and {path} have different results of job {document.get('uuid')} "
-                    f"({document.get('name')}): merge them apart"
-                )
-            found[key], origin[key] = (collection, document), path
-    _write(target, list(found.values()))
+    found = _once(entry for path in paths for entry in _loaded(path))
+    _write(target, found)
     return len(found)
+
+
+def _loaded(path: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Yield every document of a store with its file and collection."""
+    return ((path, collection, json_util.loads(text)) for collection, text in _documents(path))
+
+
+def _once(entries: Iterable[tuple[Path, str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return collection and document of all entries, each once.
+
+    Raises
+    ------
+    StoreError
+        If two files have different documents of one job.
+    """
+    found: dict[tuple, tuple[Path, str, dict[str, Any]]] = {}
+    for path, collection, document in entries:
+        key = (collection, *(document.get(field) for field in KEY))
+        if key in found and found[key][2] != document:
+            raise StoreError(
+                f"{found[key][0]} and {path} have different results of job {document.get('uuid')} "
+                f"({document.get('name')}): keep them apart"
+            )
+        found[key] = (path, collection, document)
+    return [(collection, document) for _, collection, document in found.values()]
 
 
 def _require_new(target: Path) -> None:
@@ -200,7 +218,7 @@ def _missing_blobs(connection: sqlite3.Connection) -> list[str]:
     there = {blob for (blob,) in connection.execute("SELECT blob FROM data")}
     problems = []
     for name, text in connection.execute(
-        "SELECT name, document FROM outputs WHERE document LIKE '%blob_uuid%'"
+        "SELECT name, document FROM outputs WHERE document LIKE '%blob_uuid%' AND json_valid(document)"
     ):
         gone = set(_blobs(json.loads(text))) - there
         problems += [f"the output of {name!r} refers to a large object that is gone: {blob}" for blob in gone]

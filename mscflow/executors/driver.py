@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mscflow.clock import RESERVE_S, deadline
 from mscflow.earlier import INDEX_FILE
-from mscflow.errors import CalculationError, StoreError
-from mscflow.executors.journal import JobRow, Journal, NewJob, State
+from mscflow.errors import CalculationError, InputError, StoreError
+from mscflow.executors.job_row import Attempt, JobRow, NewJob, State
+from mscflow.executors.journal import Journal
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
 from mscflow.executors.pilot import PilotExecutor
 from mscflow.executors.site import Site
@@ -110,6 +111,7 @@ class Driver:
         self.stopped = False
         self.deaths: dict[tuple[str, int], int] = defaultdict(int)
         self.deadline = deadline()
+        self.meta = journal.meta()
 
     def run(self) -> None:
         """Run until nothing is ready and nothing runs, or until the time is over."""
@@ -118,7 +120,7 @@ class Driver:
         self._consider(self.jobs)
         if not self.ready:
             return
-        self.earlier = [Journal(Path(file)) for file in json.loads(self.journal.meta().get("earlier", "[]"))]
+        self.earlier = self._opened_earlier()
         ended: Ended = queue.SimpleQueue()
         executor: LocalExecutor | PilotExecutor
         if isinstance(self.where, Site):
@@ -141,6 +143,23 @@ class Driver:
             executor.close()
             for journal in self.earlier:
                 journal.close()
+
+    def _opened_earlier(self) -> list[Journal]:
+        """Open the runs whose results this one refers to.
+
+        Raises
+        ------
+        InputError
+            If one is not there any more.
+        """
+        files = [Path(file) for file in json.loads(self.meta.get("earlier", "[]"))]
+        for file in files:
+            if not file.is_file():
+                raise InputError(
+                    f"{file.parent}: results of this earlier run are needed, and it is not there any more: "
+                    "move it back, or start the flow again with earlier=[where it is now]"
+                )
+        return [Journal(file) for file in files]
 
     def _is_late(self) -> bool:
         """Return whether the process will be ended too soon for another job."""
@@ -212,9 +231,11 @@ class Driver:
     def _names(self, uuids: Sequence[str]) -> str:
         return ", ".join(sorted({self.jobs[key].name for uuid in uuids for key in self.keys[uuid]}))
 
-    def _settle(self, key: tuple[str, int], state: State, reason: str) -> set[tuple[str, int]]:
+    def _settle(
+        self, key: tuple[str, int], state: State, reason: str, ran: Attempt | None = None
+    ) -> set[tuple[str, int]]:
         """Record that a job will not be done, and return the jobs that watched it."""
-        self.journal.settle(key, state, reason)
+        self.journal.settle(key, state, reason, ran)
         self._changed(key)
         return self.watchers.pop(key[0], set())
 
@@ -237,7 +258,6 @@ class Driver:
         self.journal.start(key)
         self._changed(key)
         documents = self._documents(row.parents)
-        main = getattr(sys.modules["__main__"], "__file__", None)
         future = executor.submit(
             {
                 "name": row.name,
@@ -246,8 +266,8 @@ class Driver:
                     "outputs": documents,
                     "data": self._blobs(_found(documents, "blob_uuid", "store")),
                 },
-                "path": [os.path.abspath(entry) for entry in sys.path],  # noqa: PTH100 - "" is this directory
-                "main": os.path.abspath(main) if main else None,  # noqa: PTH100
+                "path": [*json.loads(self.meta.get("path", "[]")), *search_path()],
+                "main": self.meta.get("main", ""),
                 "directory": str(place),
                 "earlier": str(self.directory / INDEX_FILE),
                 "log": str(place / LOG_FILE),
@@ -283,9 +303,10 @@ class Driver:
             else:
                 self._consider(self._settle(key, State.FAILED, f"{err}, {executor.max_attempts} times"))
             return
+        ran = Attempt(**answer["attempt"])
         if "postponed" in answer:
             self.deaths[key] = 0
-            self.journal.postpone(key, answer["postponed"])
+            self.journal.settle(key, State.WAITING, answer["postponed"], ran)
             if executor.goes_on:
                 heapq.heappush(self.ready, (self.jobs[key].number, key))
             else:
@@ -294,7 +315,7 @@ class Driver:
             return
         if "error" in answer:
             lines = answer["error"].strip().splitlines()[-ERROR_LINES:]
-            self._consider(self._settle(key, State.FAILED, "\n".join(lines)))
+            self._consider(self._settle(key, State.FAILED, "\n".join(lines), ran))
             if self.raise_immediately:
                 raise CalculationError(f"{self.jobs[key].name} failed: {lines[-1]}")
             return
@@ -302,7 +323,7 @@ class Driver:
         stop = next((s for s in ("jobflow", "children") if answer["response"][f"stop_{s}"]), "")
         last = len(self.jobs)
         asked = {field: answer["response"][field] for field in KEPT if field in answer["response"]}
-        self.journal.finish(key, answer["documents"], added, detour, stop, asked)
+        self.journal.finish(key, answer["documents"], added, detour, stop, asked, ran)
         if detour:
             self.detours[key[0]] += detour
         self._load(self.journal.rows(after=last))
@@ -372,6 +393,11 @@ def jobs_of(flow: Flow) -> Iterator[Job]:
             yield from jobs_of(member)
         else:
             yield member
+
+
+def search_path() -> list[str]:
+    """Return where this process looks for modules."""
+    return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is this directory
 
 
 def job_directory(directory: Path, row: JobRow) -> Path:

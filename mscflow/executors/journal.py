@@ -11,105 +11,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from bson import json_util
 
+from mscflow.database import explain, open_database, transaction, upsert
 from mscflow.errors import StoreError
-from mscflow.store import explain, open_database, transaction, upsert
-
-
-class State(StrEnum):
-    """State of a job: skipped after a parent that failed, stopped at the wish of a parent that is done."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class JobRow:
-    """One job of a run.
-
-    Parameters
-    ----------
-    uuid, index, name
-        Identity in jobflow's sense.
-    state
-        Where it stands.
-    parents
-        uuids it waits for.
-    metadata
-        The job's metadata.
-    tolerant
-        Whether it runs although a parent failed (``on_missing_references`` other than ``error``).
-    started, ended
-        Times / s since the epoch.
-    n_attempts, n_completions
-        How often it was started, and how often a result was committed.
-    error
-        Traceback or reason of a failure.
-    host
-        Machine of the last attempt.
-    stop
-        ``children`` or ``jobflow`` where its `Response` asked to stop these, else empty.
-    number
-        Position in the run.
-    """
-
-    uuid: str
-    index: int
-    name: str
-    state: State
-    parents: tuple[str, ...]
-    metadata: dict[str, Any]
-    tolerant: bool
-    started: float | None
-    ended: float | None
-    n_attempts: int
-    n_completions: int
-    error: str
-    host: str
-    stop: str
-    number: int
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """Uuid and index."""
-        return self.uuid, self.index
-
-    @property
-    def wall_time_s(self) -> float | None:
-        """Wall time of the last attempt / s."""
-        return self.ended - self.started if self.started is not None and self.ended is not None else None
-
-
-@dataclass(frozen=True)
-class NewJob:
-    """A job to be added.
-
-    Parameters
-    ----------
-    uuid, index, name, parents, metadata, tolerant
-        As in `JobRow`.
-    text
-        The job as JSON.
-    """
-
-    uuid: str
-    index: int
-    name: str
-    parents: tuple[str, ...]
-    metadata: dict[str, Any]
-    tolerant: bool
-    text: str
-
+from mscflow.executors.job_row import Attempt, JobRow, NewJob, State
 
 _COLUMNS = (
     "uuid, idx, name, state, parents, metadata, tolerant, started, ended, n_attempts, n_completions, "
@@ -145,6 +54,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = open_database(path)
+        self._has_log = self._read("PRAGMA journal_mode") == [("wal",)]
         if not self._read("SELECT 1 FROM sqlite_master WHERE name='meta'"):
             with self._transaction() as connection:
                 connection.execute(_CREATE)
@@ -189,6 +99,11 @@ class Journal:
         with self._transaction() as connection:
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             self._add(jobs)
+
+    def describe(self, **facts: str) -> None:
+        """Replace facts of the run."""
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
 
     def rows(self, after: int = 0) -> list[JobRow]:
         """Return the jobs with a number larger than `after`, in order."""
@@ -237,7 +152,8 @@ class Journal:
 
     def start(self, key: tuple[str, int]) -> None:
         """Record that a job is being run; not forced to the disk: what a power cut loses is run again."""
-        self._connection.execute("PRAGMA synchronous=NORMAL")
+        if self._has_log:  # without one the file itself could be damaged
+            self._connection.execute("PRAGMA synchronous=NORMAL")
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET state=?, started=?, ended=NULL, error='', host=?, n_attempts=n_attempts+1 "
@@ -254,6 +170,7 @@ class Journal:
         detour: Sequence[str] = (),
         stop: str = "",
         asked: dict[str, Any] | None = None,
+        ran: Attempt | None = None,
     ) -> None:
         """Commit a finished job: its documents, its state and the jobs it asked for, all or nothing.
 
@@ -271,14 +188,15 @@ class Journal:
             What its `Response` stops: ``children``, ``jobflow`` or nothing.
         asked
             Other parts of its `Response`, to be given back by `Journal.asked`.
+        ran
+            Where and when it ran; by default where it was started, until now.
         """
         with self._transaction() as connection:
             for collection, members in documents.items():
                 upsert(connection, collection, members)
+            self._end(key, State.DONE, "", ran)
             connection.execute(
-                "UPDATE jobs SET state=?, ended=?, stop=?, n_completions=n_completions+1 "
-                "WHERE uuid=? AND idx=?",
-                (State.DONE, time.time(), stop, *key),
+                "UPDATE jobs SET stop=?, n_completions=n_completions+1 WHERE uuid=? AND idx=?", (stop, *key)
             )
             if asked:
                 connection.execute(
@@ -289,21 +207,19 @@ class Journal:
             )
             self._add(added)
 
-    def postpone(self, key: tuple[str, int], reason: str) -> None:
-        """Let a job that stopped in time wait for the next run, and keep why."""
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET state=?, ended=?, error=? WHERE uuid=? AND idx=?",
-                (State.WAITING, time.time(), reason, *key),
-            )
+    def settle(self, key: tuple[str, int], state: State, reason: str, ran: Attempt | None = None) -> None:
+        """Record that a job failed, is skipped, or stopped in time and waits, and why; see `finish`."""
+        with self._transaction():
+            self._end(key, state, reason, ran)
 
-    def settle(self, key: tuple[str, int], state: State, reason: str) -> None:
-        """Record that a job failed or is skipped, and why."""
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET state=?, ended=?, error=? WHERE uuid=? AND idx=?",
-                (state, time.time(), reason, *key),
-            )
+    def _end(self, key: tuple[str, int], state: State, reason: str, ran: Attempt | None) -> None:
+        """Record the end of an attempt, inside a transaction."""
+        host, started, ended = (ran.host, ran.started, ran.ended) if ran else (None, None, time.time())
+        self._connection.execute(
+            "UPDATE jobs SET state=?, error=?, host=coalesce(?, host), started=coalesce(?, started), ended=? "
+            "WHERE uuid=? AND idx=?",
+            (state, reason, host, started, ended, *key),
+        )
 
     def add(self, jobs: Sequence[NewJob]) -> None:
         """Record jobs that came into being on the way."""

@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import re
+import sys
 import time
 import warnings
 from collections import defaultdict
@@ -17,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from mscflow.earlier import INDEX_FILE, write_index
 from mscflow.errors import CalculationError, InputError, StaleWarning, StoreError
 from mscflow.executors import worker
-from mscflow.executors.driver import Driver, JobEvent, job_directory, new_jobs, slug
-from mscflow.executors.journal import Journal, NewJob, State
+from mscflow.executors.driver import Driver, JobEvent, job_directory, new_jobs, search_path, slug
+from mscflow.executors.job_row import NewJob, State
+from mscflow.executors.journal import Journal
 from mscflow.executors.site import Site
 from mscflow.store import job_store
 
@@ -45,6 +48,7 @@ def run(
     ensure_success: bool = False,
     raise_immediately: bool = False,
     reuse: bool | Sequence[str | Path] = False,
+    source: str = "",
 ) -> dict[str, dict[int, Response]]:
     """Run a flow in a directory, or go on with it there.
 
@@ -74,6 +78,9 @@ def run(
         Directories of other runs, or True for all that lie beside this one: relaxations, refinements and
         excitations that one of them has computed with the same structure, level, settings and versions are
         taken from it and say so (``reused_from``).
+    source
+        What tells apart whatever the flow was made from. A run of the same source goes on with its own jobs,
+        though the flow differs: structures that are built differ in their last digits between processors.
 
     Returns
     -------
@@ -105,13 +112,15 @@ def run(
         jobs = new_jobs(flow)
         texts = {job.uuid: job.text for job in jobs}
         if not meta:
-            stores = [str(Path(other).resolve() / STORE_FILE) for other in earlier]
-            journal.begin({**facts(flow, jobs, campaign), "earlier": json.dumps(stores)}, jobs)
+            journal.begin({**facts(flow, jobs, campaign), "source": source}, jobs)
         elif jobs_fingerprint(texts) != _stored_fingerprint(journal):
-            raise StoreError(
-                f"{directory} holds another campaign or another version of {meta['name']!r}, "
-                f"not {flow.name!r}: choose another directory with --dir"
-            )
+            is_same_source = bool(source) and source == meta.get("source")
+            if not is_same_source or len(jobs) != len(json.loads(meta["uuids"])):
+                raise StoreError(
+                    f"{directory} holds another campaign or another version of {meta['name']!r}, "
+                    f"not {flow.name!r}: choose another directory with --dir"
+                )
+        journal.describe(**_surroundings(campaign, earlier))
         _find_results(directory, reuse)
         responses = _drive(journal, directory, on_event, executor, n_workers, raise_immediately)
         if ensure_success:
@@ -143,6 +152,20 @@ def resume(
             raise InputError(f"{directory}: stopped before it began: start it with `mscflow run CAMPAIGN`")
         _require_local(journal.meta(), directory)
         return _drive(journal, directory, on_event, executor, n_workers)
+
+
+def _surroundings(campaign: str, earlier: Sequence[str | Path]) -> dict[str, str]:
+    """Return what may change whenever a run is started: texts, places of other runs, where functions are."""
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    told = {
+        "main": os.path.abspath(main) if main else "",  # noqa: PTH100 - a link stays one
+        "path": json.dumps(search_path()),
+    }
+    if campaign:
+        told["campaign"] = campaign
+    if earlier:
+        told["earlier"] = json.dumps([str(Path(other).resolve() / STORE_FILE) for other in earlier])
+    return told
 
 
 def _require_main() -> None:
@@ -247,6 +270,11 @@ def opened(directory: Path) -> Iterator[Journal]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
             raise StoreError(f"{directory}: another mscflow is running here: wait for it or stop it") from err
+        except OSError as err:
+            raise StoreError(
+                f"{directory}: files cannot be locked here ({err.strerror}): choose a directory on a file "
+                "system with locks (Lustre: mounted with -o flock)"
+            ) from err
         journal = Journal(directory / STORE_FILE)
         try:
             yield journal
@@ -313,6 +341,8 @@ def _responses(journal: Journal, directory: Path) -> dict[str, dict[int, Respons
     store.connect()
     for document in store.query({}, load=True):
         key = (document["uuid"], document["index"])
+        if key not in done:
+            continue  # taken in from another store
         responses[key[0]][key[1]] = Response(
             output=MontyDecoder().process_decoded(document["output"]),
             stop_children=done[key].stop == "children",

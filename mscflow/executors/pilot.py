@@ -21,7 +21,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mscflow.errors import CalculationError, InputError
+from mscflow.errors import CalculationError
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
 from mscflow.executors.site import Pool, Site
 from mscflow.whole_file import write_whole
@@ -110,15 +110,7 @@ class PilotExecutor:
 
 
 def scripts(site: Site) -> dict[str, str]:
-    """Return the script with which each pool's blocks are submitted, for reading before anything runs.
-
-    Raises
-    ------
-    InputError
-        If the scheduler is not Slurm: Parsl writes the other scripts when it submits them.
-    """
-    if site.scheduler != "slurm":
-        raise InputError(f"scripts are shown for slurm only, not for {site.scheduler}")
+    """Return the Slurm script of each pool's blocks, for reading before anything runs."""
     from parsl.providers.slurm.template import template_string
 
     found = {}

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mscflow.errors import InputError, StoreError
 from mscflow.executors.driver import new_jobs
-from mscflow.executors.journal import Journal, NewJob, State
+from mscflow.executors.job_row import NewJob, State
+from mscflow.executors.journal import Journal
 from mscflow.executors.manager import REMOTE_PROJECT, facts, opened, require_run
 from mscflow.executors.site import DEFAULT
 from mscflow.yaml_file import read_model
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from jobflow import Flow
     from jobflow_remote.config import ConfigManager
     from jobflow_remote.config.base import Project
@@ -102,12 +102,8 @@ def project_of(remote: Remote) -> Project:
         If it breaks jobflow-remote's rules, does not exist, or one that was written by hand has its name.
     """
     config, base = _jobflow_remote()
-    manager = config.ConfigManager()
     if isinstance(remote.project, str):
-        try:
-            project: Project = manager.get_project(remote.project)
-        except base.ConfigError as err:
-            raise InputError(f"jobflow-remote has no project {remote.project!r}: `jf project list`") from err
+        project = _known_project(remote.project)
         _require_safe(project)
         return project
     try:
@@ -116,7 +112,23 @@ def project_of(remote: Remote) -> Project:
         problem = err.errors(include_url=False)[0]
         where = ".".join(str(part) for part in ("project", *problem["loc"]))
         raise InputError(f"{where}: {problem['msg'].splitlines()[0]}") from err
-    _write(project, manager)
+    _write(project, config.ConfigManager())
+    return project
+
+
+def _known_project(name: str) -> Project:
+    """Return a project that jobflow-remote knows.
+
+    Raises
+    ------
+    InputError
+        If it does not.
+    """
+    config, base = _jobflow_remote()
+    try:
+        project: Project = config.ConfigManager().get_project(name)
+    except base.ConfigError as err:
+        raise InputError(f"jobflow-remote has no project {name!r}: `jf project list`") from err
     return project
 
 
@@ -243,7 +255,6 @@ def fetch(directory: Path) -> Counter[State]:
     StoreError
         If the database does not answer.
     """
-    config, _ = _jobflow_remote()
     require_run(directory)
     with opened(directory) as journal:
         meta = journal.meta()
@@ -251,10 +262,11 @@ def fetch(directory: Path) -> Counter[State]:
             raise InputError(
                 f"{directory}: not submitted to jobflow-remote: `mscflow resume` goes on with it"
             )
-        journal.reopen()
-        known = {row.key: row.state for row in journal.rows()}
-        with _database(config.ConfigManager().get_project(meta[REMOTE_PROJECT])) as controller:
-            for document in sorted(controller.get_jobs_doc(flow_ids=meta[REMOTE_FLOW]), key=_number):
+        with _database(_known_project(meta[REMOTE_PROJECT])) as controller:
+            documents = sorted(controller.get_jobs_doc(flow_ids=meta[REMOTE_FLOW]), key=_number)
+            journal.reopen()  # what is not to be had leaves everything as it was
+            known = {row.key: row.state for row in journal.rows()}
+            for document in documents:
                 key = (document.uuid, document.index)
                 if key not in known:
                     journal.add([_new_job(document)])
@@ -279,7 +291,7 @@ def _update(journal: Journal, key: tuple[str, int], document: JobDoc, controller
 
 
 def _seconds(time: datetime | None) -> float | None:
-    return time.timestamp() if time else None
+    return time.replace(tzinfo=UTC).timestamp() if time else None  # MongoDB's times are UTC and do not say so
 
 
 def _results(controller: JobController, uuid: str, index: int) -> dict[str, list[dict[str, Any]]]:

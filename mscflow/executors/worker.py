@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mscflow.earlier import VARIABLE
-from mscflow.errors import OutOfTimeError
+from mscflow.errors import InputError, OutOfTimeError
 
 if TYPE_CHECKING:
-    from jobflow import JobStore
+    from jobflow import Job, JobStore
 
 PARENT_CHECK_S = 0.5
 FLOWS = ("replace", "detour", "addition")
@@ -81,6 +81,7 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
             stores[name].update(documents, key=["uuid", "index"] if name == "outputs" else "blob_uuid")
     try:
         job = json.loads(message["job"], cls=MontyDecoder)
+        _require_function(job)
         response = job.run(store=store)
         asked = {"stop_children": response.stop_children, "stop_jobflow": response.stop_jobflow}
         kept = {
@@ -100,6 +101,22 @@ def run_job(message: dict[str, Any]) -> dict[str, Any]:
         for document in documents:
             document.pop("_id", None)
     return {"documents": written, "response": {**asked, **kept}}
+
+
+def _require_function(job: Job) -> None:
+    """Refuse a job whose function cannot be imported here: monty leaves its description in its place.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    if isinstance(job.function, dict):
+        found = job.function
+        raise InputError(
+            f"no function {found.get('@callable')!r} in {found.get('@module')!r} here: put it into a module "
+            "that can be imported, not into a notebook or under `if __name__ == '__main__':`"
+        )
 
 
 @cache
@@ -123,15 +140,18 @@ def main() -> None:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
+        started = time.time()
         try:
             _take_over(message)
         except (Exception, SystemExit):  # noqa: BLE001 - whatever the user's script raises
             answer = {"error": traceback.format_exc()}
         else:
             answer = run_job(message)
+        sys.stderr.write(answer.get("error", ""))
         sys.stdout.flush()
         sys.stderr.flush()
-        send(answers, answer)
+        attempt = {"host": os.uname().nodename, "started": started, "ended": time.time()}
+        send(answers, {**answer, "attempt": attempt})
 
 
 def follow_parent(parent: int) -> None:

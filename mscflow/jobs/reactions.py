@@ -30,7 +30,8 @@ class EnergyMaker(Maker):
     name
         Name of the job.
     relax_maker
-        Relaxes every species; any Maker whose output has ``cluster`` and ``energy`` will do.
+        Relaxes every species: any Maker with a ``level`` whose output has the fields of a `Relaxation`, e.g.
+        `mscflow.atomate.Atomate2RelaxMaker`.
     refine_maker
         If given, energies are those of this Maker on the relaxed species.
     temperature
@@ -272,7 +273,7 @@ def reactions_flow(
     ----------
     reactions
         Balanced reactions.
-    relax_maker, refine_maker
+    relax_maker, refine_maker, temperature, best
         See `EnergyMaker`.
     name
         Name of the flow.
@@ -280,8 +281,6 @@ def reactions_flow(
         Species that have been relaxed by `relax_maker`, by their `Cluster.hash`.
     refused
         Reactions that could not be written, and why.
-    temperature, best
-        See `EnergyMaker`.
     """
     species = distinct_species(reactions)
     jobs: list[Job] = []
@@ -381,7 +380,11 @@ def refine_best(
     species = distinct_species(chosen)
     jobs = {key: named(refine_maker, member, relaxations[key].cluster) for key, member in species.items()}
     results = {key: made.output for key, made in jobs.items()}
-    kept = {key: vibrations[key] for key in species if key in vibrations}
+    kept = {  # frequencies are enough: displacements would outgrow the job
+        key: found.model_copy(update={"displacements": None})
+        for key in species
+        if (found := vibrations.get(key)) is not None
+    }
     summary = _summary(name, chosen, results, screening.geometry_level, left_out, kept, screening.temperature)
     return Response(replace=Flow([*jobs.values(), summary], output=summary.output, name=name))
 

@@ -54,7 +54,8 @@ def test_status_says_where_jobs_ran_and_shows_the_end_of_failed_logs(directory):
     assert result.returncode == 0
     assert "2 done, 1 failed" in result.stdout
     assert f"bad: {directory / 'jobs'}" in result.stdout
-    assert "RuntimeError: this job always fails" in result.stdout
+    assert "\n    RuntimeError: this job always fails" in result.stdout
+    assert '    raise RuntimeError("this job always fails")' in result.stdout
     rows = json.loads(command(directory, "--json").stdout)
     assert {row["where"] for row in rows} != {""}
     assert [row["state"] for row in rows] == ["done", "done", "failed"]

@@ -101,10 +101,32 @@ def test_different_results_of_one_job_are_not_merged(runs, tmp_path):
     assert not (tmp_path / "both.sqlite").exists()
 
 
+def test_other_results_of_a_job_are_not_taken_in(runs, tmp_path):
+    path = tmp_path / "store.sqlite"
+    path.write_bytes(store_file(runs / "numbers").read_bytes())
+    before = contents(path)
+    export(path, tmp_path / "all.jsonl")
+    assert take_in(tmp_path / "all.jsonl", path) == len(before)
+    text = (tmp_path / "all.jsonl").read_text()
+    (tmp_path / "all.jsonl").write_text(text.replace('"output": 3', '"output": 4'))
+    with pytest.raises(StoreError, match="different results"):
+        take_in(tmp_path / "all.jsonl", path)
+    assert contents(path) == before
+
+
+def test_a_run_that_took_in_other_documents_can_be_resumed(runs, tmp_path):
+    made = flows.chain(2)
+    mscflow.run(made, dir=tmp_path / "run")
+    export(store_file(runs / "numbers"), tmp_path / "all.jsonl")
+    take_in(tmp_path / "all.jsonl", store_file(tmp_path / "run"))
+    assert set(mscflow.resume(tmp_path / "run")) == set(made.job_uuids)
+
+
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
         ("UPDATE outputs SET document='{' WHERE id=1", "no readable document"),
+        ("UPDATE outputs SET document='{\"blob_uuid\": ' WHERE id=1", "no readable document"),
         ("UPDATE outputs SET uuid='other' WHERE id=1", "filed under"),
         ("DELETE FROM outputs", "its output is gone"),
         ("DELETE FROM data", "large object that is gone"),

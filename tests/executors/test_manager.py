@@ -18,6 +18,9 @@ from runs_for_tests import rows, static_outputs
 import mscflow
 from mscflow.errors import InputError, StaleWarning, StoreError
 from mscflow.executors import STORE_FILE, Journal, State
+from mscflow.executors.archive import check
+from mscflow.executors.driver import new_jobs
+from mscflow.executors.job_row import Attempt
 
 
 def memory_store() -> JobStore:
@@ -175,6 +178,26 @@ def test_job_names_never_become_paths(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
 
 
+def test_the_text_of_a_run_is_that_of_its_last_start(tmp_path):
+    for text in ("fwhm: 0.2", "fwhm: 0.1", ""):
+        mscflow.run(flows.chain(1), dir=tmp_path, campaign=text)
+    journal = Journal(tmp_path / STORE_FILE)
+    assert journal.meta()["campaign"] == "fwhm: 0.1"
+    journal.close()
+
+
+def test_a_run_of_the_same_source_goes_on_with_its_own_jobs(tmp_path):
+    """A structure that is built has other last digits on another processor."""
+    first = mscflow.run(flow := Flow([flows.add(1.0, 1)]), dir=tmp_path, source="a")
+    again = Flow([flows.add(1.0 + 1e-12, 1)])
+    found = mscflow.run(again, dir=tmp_path, source="a")
+    assert static_outputs(found, again) == static_outputs(first, flow) == [2.0]
+    assert [row.n_attempts for row in rows(tmp_path)] == [1]
+    for other, source in ((again, "b"), (again, ""), (flows.chain(2), "a")):
+        with pytest.raises(StoreError, match="holds another campaign"):
+            mscflow.run(other, dir=tmp_path, source=source)
+
+
 def test_another_flow_is_refused(tmp_path):
     mscflow.run(flows.chain(2), dir=tmp_path)
     with pytest.raises(StoreError, match="holds another campaign"):
@@ -232,6 +255,60 @@ def test_a_script_under_main_runs(tmp_path):
     assert [row.state for row in rows(tmp_path / "mine")] == [State.DONE]
 
 
+def test_jobs_of_a_script_are_resumed_without_it(tmp_path):
+    (tmp_path / "beside.py").write_text("def twice(x):\n    return 2 * x\n")
+    imports = "import mscflow\nfrom beside import twice\nfrom pathlib import Path"
+    text = SCRIPT.replace("import mscflow", imports)
+    text = text.replace("mscflow.run", "if __name__ == '__main__':\n    mscflow.run")
+    late = f"    assert Path({str(tmp_path / 'flag')!r}).exists()\n    return twice(x)"
+    (tmp_path / "script.py").write_text(text.replace("    return 2 * x", late))
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True, timeout=100)
+    assert [row.state for row in rows(tmp_path / "mine")] == [State.FAILED]
+    (tmp_path / "flag").touch()
+    command = [sys.executable, "-m", "mscflow", "resume", tmp_path / "mine"]
+    subprocess.run(command, check=True, timeout=100)
+    assert [row.state for row in rows(tmp_path / "mine")] == [State.DONE]
+
+
+def test_a_function_that_cannot_be_imported_is_named(tmp_path):
+    (tmp_path / "gone.py").write_text("from jobflow import job\n\n@job\ndef one():\n    return 1\n")
+    script = "import gone, mscflow; open('gone.py', 'w').close(); mscflow.run([gone.one()], dir='run')"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=100)
+    assert "no function 'one' in 'gone' here: put it into a module" in rows(tmp_path / "run")[0].error
+
+
+def test_an_earlier_run_that_was_moved_is_named(tmp_path):
+    first = flows.add(1, 1)
+    mscflow.run([first], dir=tmp_path / "a")
+    late = flows.once_there(str(tmp_path / "flag"), 1)
+    last = flows.add(first.output, late.output)
+    flow = Flow([late, last])
+    mscflow.run(flow, dir=tmp_path / "b", earlier=[tmp_path / "a"])
+    (tmp_path / "a").rename(tmp_path / "moved")
+    (tmp_path / "flag").touch()
+    with pytest.raises(InputError, match=f"{tmp_path / 'a'}: results of this earlier run are needed"):
+        mscflow.resume(tmp_path / "b")
+    assert not (tmp_path / "a").exists()
+    responses = mscflow.run(flow, dir=tmp_path / "b", earlier=[tmp_path / "moved"])
+    assert responses[last.uuid][1].output == 3
+
+
+def test_times_and_machine_are_those_of_the_worker(tmp_path):
+    journal = Journal(tmp_path / STORE_FILE)
+    journal.begin({"name": "x"}, new_jobs(flow := flows.chain(1)))
+    journal.reopen()
+    key = (flow.job_uuids[0], 1)
+    journal.start(key)
+    journal.settle(key, State.WAITING, "no time", Attempt("node7", 100.0, 130.0))
+    row = journal.row(key)
+    assert (row.host, row.wall_time_s, row.error) == ("node7", 30.0, "no time")
+    journal.start(key)
+    journal.finish(key, {}, [], ran=Attempt("node8", 200.0, 210.0))
+    row = journal.row(key)
+    assert (row.state, row.host, row.wall_time_s, row.error) == (State.DONE, "node8", 10.0, "")
+    journal.close()
+
+
 def test_a_run_that_was_stopped_before_it_began(tmp_path):
     Journal(tmp_path / STORE_FILE).close()
     with pytest.raises(InputError, match="stopped before it began"):
@@ -274,6 +351,28 @@ def test_a_directory_that_cannot_be_written(tmp_path):
     try:
         with pytest.raises(StoreError, match="cannot be written"):
             mscflow.run(flows.chain(1), dir=mount / "run")
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+@needs_root
+def test_a_run_that_cannot_be_written_can_be_read(tmp_path):
+    mount = tmp_path / "colleague"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mount], check=True)
+    try:
+        made = flows.chain(2)
+        mscflow.run(made, dir=mount / "run")
+        subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+        assert [row.state for row in rows(mount / "run")] == [State.DONE] * 2
+        assert check(mount / "run" / STORE_FILE) == []
+        command = [sys.executable, "-m", "mscflow", "report", mount / "run", "-o", tmp_path / "mine.html"]
+        subprocess.run(command, check=True, timeout=100)
+        later = flows.add(made.output, 1)
+        responses = mscflow.run([later], dir=tmp_path / "later", earlier=[mount / "run"])
+        assert responses[later.uuid][1].output == 3
+        with pytest.raises(StoreError, match="cannot be written"):
+            mscflow.resume(mount / "run")
     finally:
         subprocess.run(["umount", mount], check=True)
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from runs_for_tests import rows
 
 from mscflow.errors import InputError
 from mscflow.executors import STORE_FILE, Journal, State, remote, resume, run
-from mscflow.executors.remote import load_remote
+from mscflow.executors.remote import _seconds, load_remote
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,16 @@ structure: {build: InL3, ligand: formate}
 relax: {level: gfn2-xtb, fmax: 0.1}
 exchange: {ions: [Ga3+], sites: all}
 """
+
+
+def test_times_of_the_database_are_utc(monkeypatch):
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    try:
+        assert _seconds(datetime(2026, 1, 1)) == 1767225600
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -184,6 +185,17 @@ def test_dry_run_prints_the_scripts():
     assert "#SBATCH --cpus-per-task=2" in text
     assert "#SBATCH --time=10" in text
     assert "export MSCFLOW_MEMORY_GIB=1" in text
+
+
+@pytest.mark.parametrize(("name", "is_shown"), [("slurm", True), ("pbs", False)])
+def test_a_dry_run_prints_what_it_can(name, is_shown):
+    options = ["--executor", name, "--site", ROOT / "hpc" / f"{name}.yaml", "--dry-run"]
+    command = [sys.executable, "-m", "mscflow", "run", ROOT / "inputs" / "quickstart.yaml", *options]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ("#SBATCH" in plain.stdout) is is_shown
+    assert ("are written by Parsl" in plain.stderr) is not is_shown
+    for_machines = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(for_machines.stdout)[0]["job"].startswith("structure")
 
 
 def test_a_block_of_pbs_asks_for_everything_once(tmp_path, monkeypatch):
