@@ -6,7 +6,8 @@ from jobflow import run_locally
 from runs_for_tests import rows
 
 import mscflow
-from mscflow.builder import build
+from mscflow.builder import build, precursor
+from mscflow.executors import STORE_FILE, Journal
 from mscflow.jobs import ExchangeMaker, RelaxMaker
 from mscflow.report import CampaignResults
 from mscflow.report.plots import funnel_plot
@@ -30,6 +31,24 @@ def test_a_badly_arranged_reactant_does_not_go_on():
     assert bad.energy < good.energy - 4.0
     assert bad.offset == pytest.approx(5.0)
     assert [row.arrangement for row in best.reactions] == [1]
+
+
+def test_gibbs_energies_go_on_without_displacements(tmp_path):
+    cheap, dear = RelaxMaker(level="gfn1-xtb", fmax=0.1), RelaxMaker(level="gfn2-xtb", fmax=0.1)
+    maker = ExchangeMaker(
+        ions=("Cd2+",), sites="all", relax_maker=cheap, refine_maker=dear, best=1, temperature=300.0
+    )
+    responses = mscflow.run(maker.make(precursor("Zn2+")), dir=tmp_path)
+    found = [r.output for by_index in responses.values() for r in by_index.values()]
+    *_, best = (document for document in found if type(document).__name__ == "ReactionEnergies")
+    assert best.energy_level == "gfn2-xtb"
+    assert best.reactions[0].gibbs is not None
+    journal = Journal(tmp_path / STORE_FILE)
+    texts = [journal.text(row.key) for row in journal.rows()]
+    texts += [str(asked) for asked in journal.asked().values()]
+    journal.close()
+    assert any('"reduced_mass"' in text for text in texts)
+    assert not any('"displacements": [' in text for text in texts)
 
 
 def test_the_best_go_on_and_the_rest_is_named():
