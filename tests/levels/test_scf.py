@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.units import Hartree
 
 from mscflow.builder import precursor
 from mscflow.builder.fragments import fragment
@@ -132,8 +133,10 @@ def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
     assert ladder.lines[-1].startswith("stability: stable")
 
 
-def test_an_open_shell_keeps_its_solution_where_the_lower_one_does_not_converge(monkeypatch):
+def test_an_open_shell_keeps_its_solution_where_the_lower_one_does_not_converge(monkeypatch, tmp_path):
     from mscflow.levels.dft import ladder
+    from mscflow.levels.dft.scf_checkpoint import ScfCheckpoint
+    from mscflow.tasks.refine import refine
 
     cation = Cluster.from_ase(molecule("H2O")).replace(charge=1, multiplicity=2)
     _, excited = ground_and_excited(cation)
@@ -146,6 +149,11 @@ def test_an_open_shell_keeps_its_solution_where_the_lower_one_does_not_converge(
     assert excited.converged
     assert excited.e_tot == energy
     np.testing.assert_array_equal(excited.make_rdm1(), density)
+    keep = ScfCheckpoint(tmp_path / "state.scf.npz", f"{cation.hash} {LEVEL.hash} None {LEVEL.conv_tol}")
+    keep.finish(excited, {"guess": "excited", "stages": climbed.lines, "cycles": climbed.cycles})
+    found = refine(cation, LEVEL, state_file=tmp_path / "state.npz")
+    assert found.energy == pytest.approx(energy * Hartree)
+    assert any("at lower energy (stability: not stable" in warning for warning in found.warnings)
 
 
 def test_a_solvent_stabilises_a_polar_molecule_and_its_forces_are_derivatives():
@@ -178,7 +186,6 @@ def test_d4_is_another_dispersion_than_d3():
 
 @pytest.mark.parametrize("text", ["pbe-d3bj/def2-svp", "pbe0-d3bj/def2-svp", "camb3lyp-d4/def2-svp"])
 def test_dispersion_is_that_of_the_functional_and_its_forces_are_slopes(text):
-    from ase.units import Hartree
     from pyscf import dft
 
     from mscflow.levels.dft.dispersion import dispersion
