@@ -153,8 +153,10 @@ class VibrateMaker(Maker):
 
     @job(output_schema=Vibrations, data="displacements")
     def make(self, cluster: Cluster) -> Vibrations:
-        """Return the `Vibrations` of a cluster."""
-        return vibrate(cluster, self.level, method=self.method, fmax=self.fmax)
+        """Return the `Vibrations` of a cluster; run again in the same directory, it goes on."""
+        level = parse_level(self.level)
+        with kept_state("vibrate", cluster, level) as path:
+            return vibrate(cluster, level, method=self.method, fmax=self.fmax, state_file=path)
 
 
 def earlier_result(model: type[Result], input_hash: str, cluster: Cluster) -> Result | None:

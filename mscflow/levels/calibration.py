@@ -69,6 +69,7 @@ def calibrate(cluster: Cluster) -> dict[str, float]:
     found = {}
     for kind, text in REFERENCES.items():
         level = parse_level(text)
+        expected = level.estimate(cluster).time_s / speed(kind)  # before the calculation takes its memory
         atoms = cluster.to_ase()
         atoms.calc = level.calculator(cluster)
         if kind in ("tight binding", "MACE"):
@@ -76,7 +77,6 @@ def calibrate(cluster: Cluster) -> dict[str, float]:
             atoms.positions += 0.01 * (atoms.positions[:, ::-1] % 1.0 - 0.5)
         started = time.perf_counter()
         atoms.get_forces()
-        expected = level.estimate(cluster).time_s / speed(kind)
         found[kind] = round((time.perf_counter() - started) / expected, 3)
     replace_file(kept_in(), (json.dumps(found, indent=1) + "\n").encode())
     _factors.cache_clear()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from mscflow.errors import CalculationError, InputError
 from mscflow.levels.corrected import CorrectedXTB
+from mscflow.levels.hessian_checkpoint import HessianCheckpoint
 from mscflow.levels.mace import MACE
+from mscflow.levels.pyscf import PySCF
 from mscflow.levels.xtb import XTB
 
 if TYPE_CHECKING:
@@ -28,6 +31,11 @@ the frequencies by less than 1 cm⁻¹ and doubles what is left in translations 
 XTB_ACCURACY = 0.01
 """Threshold of xTB's self-consistency for differences of forces, in units of tblite's default. Measured on
 CO2, ±0.005 Å: the asymmetry of the Hessian falls from 0.045 to 0.0006 eV/Å²; 0.001 gains nothing more."""
+
+DFT_ACCURACY, FINEST = 0.01, 1e-12
+"""Threshold of the SCF for differences of forces in units of the level's, and the smallest / Eh. Measured on
+H2O, PBE/def2-SVP, ±0.005 Å: the asymmetry of the Hessian falls from 0.014 to 0.0055 eV/Å²; the rest is that
+of the grid, and 0.001 gains nothing more."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ def hessian(
     method: HessianMethod | None = None,
     displacement: float = DISPLACEMENT,
     progress: Callable[[int, int], None] | None = None,
+    state_file: Path | None = None,
 ) -> SecondDerivatives:
     """Compute the Hessian of a cluster.
 
@@ -88,13 +97,18 @@ def hessian(
         Displacement / Å.
     progress
         Called with the number of force calls done, and of all.
+    state_file
+        Where finished differences are kept; where the file exists, those in it are not computed again.
 
     Raises
     ------
     InputError
-        If the method is unknown or not available for the level, or the displacement is not positive.
+        If the method is unknown or not available for the level, the displacement is not positive, or the
+        state file belongs to another calculation.
     CalculationError
         If energy, forces or Hessian are not finite.
+    OutOfTimeError
+        If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
     if method not in (None, "analytic", "finite differences"):
         raise InputError(f"unknown method {method!r}: analytic or finite differences")
@@ -104,6 +118,13 @@ def hessian(
         raise InputError(f"displacement must be between 0 and 1 Å, not {displacement}")
     if method is None:
         method = "analytic" if isinstance(level, MACE) else "finite differences"
+    checkpoint = None
+    if state_file is not None and method == "finite differences":
+        checkpoint = HessianCheckpoint(
+            state_file,
+            f"{cluster.hash} {level.hash} {displacement}",
+            f"vibrations of {cluster.name or cluster.formula} with {level}",
+        )
     atoms = cluster.to_ase()
     atoms.calc = level.calculator(cluster)
     energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
@@ -114,7 +135,10 @@ def hessian(
         n_force_calls = 1
     else:
         tight_binding = _tight_binding(level, atoms.calc)
-        matrix, dipoles = _differences(cluster, atoms.calc, displacement, tight_binding, progress)
+        _sharpen(level, atoms.calc, tight_binding)
+        rows = _differences(cluster, atoms.calc, displacement, tight_binding, progress, checkpoint)
+        matrix = rows[:, :size]
+        dipoles = None if tight_binding is None else rows[:, size:].reshape(-1, 3, 3)
         n_force_calls = 1 + 2 * size
     if not np.isfinite(matrix).all() or not np.isfinite(forces).all():
         raise CalculationError(
@@ -138,32 +162,41 @@ def _tight_binding(level: Level, calculator: Calculator) -> Calculator | None:
     return calculator if isinstance(level, XTB) else None
 
 
+def _sharpen(level: Level, calculator: Calculator, tight_binding: Calculator | None) -> None:
+    """Let self-consistency be as accurate as differences of forces need it."""
+    if tight_binding is not None:
+        tight_binding.set(accuracy=XTB_ACCURACY)
+    if isinstance(level, PySCF):
+        calculator.conv_tol = min(level.conv_tol, max(DFT_ACCURACY * level.conv_tol, FINEST))
+
+
 def _differences(
     cluster: Cluster,
     calculator: Calculator,
     displacement: float,
     tight_binding: Calculator | None,
     progress: Callable[[int, int], None] | None,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return central differences of forces, and of the dipole moments of tight binding."""
+    checkpoint: HessianCheckpoint | None,
+) -> np.ndarray:
+    """Return central differences of forces, and in three more columns those of tight binding's dipole."""
     atoms = cluster.to_ase()
     atoms.calc = calculator
-    if tight_binding is not None:
-        tight_binding.set(accuracy=XTB_ACCURACY)
     size = 3 * len(cluster)
-    matrix = np.empty((size, size))
-    dipoles = None if tight_binding is None else np.empty((size, 3))
-    for row in range(size):
+    rows = np.zeros((size, size + 3))
+    first = 0
+    if checkpoint is not None and checkpoint.rows is not None:
+        first = len(checkpoint.rows)
+        rows[:first] = checkpoint.rows
+    for row in range(first, size):
         atom, axis = divmod(row, 3)
-        sides = []
         for sign in (1, -1):
             atoms.positions = cluster.positions
             atoms.positions[atom, axis] += sign * displacement
-            forces = atoms.get_forces()
-            sides.append((forces, tight_binding.get_dipole_moment(atoms) if tight_binding else 0.0))
-        matrix[row] = -(sides[0][0] - sides[1][0]).ravel() / (2 * displacement)
-        if dipoles is not None:
-            dipoles[row] = (sides[0][1] - sides[1][1]) / (2 * displacement)
+            rows[row, :size] -= sign * atoms.get_forces().ravel() / (2 * displacement)
+            if tight_binding is not None:
+                rows[row, size:] += sign * tight_binding.get_dipole_moment(atoms) / (2 * displacement)
         if progress is not None:
             progress(2 * (row + 1), 2 * size)
-    return matrix, None if dipoles is None else dipoles.reshape(-1, 3, 3)
+        if checkpoint is not None:
+            checkpoint(rows[: row + 1])
+    return rows

@@ -21,6 +21,7 @@ from mscflow.tasks.excitation_error import Calibration, calibration, unknown_err
 from mscflow.tasks.refine import ScfRecord, record, require_dft
 
 if TYPE_CHECKING:
+    from mscflow.levels.dft.scf import GroundState
     from mscflow.levels.dft.transitions import Transitions
 
 RESPONSE_GRID = 1
@@ -157,15 +158,18 @@ def excite(
     InputError
         If the level has no molecular basis, the cluster is no singlet, `nstates` is not positive, the
         method is unknown or has no radius for an element, its integrals do not fit into memory, or the
-        directory for cube files cannot be made.
+        directory for cube files cannot be made, or the state file is another kind of file.
     CalculationError
-        If the SCF does not converge, or the full response of the ground state has an instability.
+        If the SCF does not converge, or an excited state is found below the ground state; the full response
+        of hybrids and in solvents does not see all of these.
     OutOfTimeError
         If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
+    from mscflow.levels.dft.orbital_gaps import begin_with_smallest_gaps
     from mscflow.levels.dft.response_checkpoint import forget_products, keep_products
     from mscflow.levels.dft.ris import require_radii
     from mscflow.levels.dft.scf import ground_state
+    from mscflow.levels.dft.scf_checkpoint import require_field
     from mscflow.levels.dft.transitions import Transitions
 
     level = require_dft(level)
@@ -189,24 +193,19 @@ def excite(
     started = time.perf_counter()
     grid = min(level.grid, RESPONSE_GRID)
     path = None if state_file is None else Path(state_file)
+    if path is not None:
+        require_field(path)
     ground = ground_state(cluster, level, grid=grid, keep=path)
     if is_minimal:
         ground.release()  # the fitted products need none of it, but room
     solver = _solver(ground.mf, method)
+    begin_with_smallest_gaps(solver)
     solver.singlet, solver.conv_tol, solver.verbose = True, CONV_TOL, 0
     solver.nstates = nstates + (SPARE_STATES if is_minimal else 0)
     what = f"{method} excitations of {cluster.name or cluster.formula}"
     if path is not None:
         keep_products(solver, path.with_suffix(".response"), what)
-    try:
-        solver.kernel()
-    except RuntimeError as err:  # PySCF's way to say that A − B or A + B is not positive definite
-        raise CalculationError(
-            f"{what}: the ground state is no minimum of {level.text} (another singlet lies lower); relax the "
-            "structure, or use tda"
-        ) from err
-    if path is not None:
-        forget_products(path.with_suffix(".response"))
+    _solve(solver, ground, what)
     n_found = min(len(solver.e), nstates)
     if n_found < nstates:
         warnings.append(f"{n_found} excited states instead of {nstates} were found")
@@ -225,7 +224,7 @@ def excite(
     if cubes is not None:
         named = {f"S{n}": xy[0] for n, xy in enumerate(solver.xy[:nstates], start=1)}
         transitions.write_cubes(named, Path(cubes))
-    return Excitations(
+    found = Excitations(
         input_hash=excitation_input(cluster, level, nstates, method),
         cluster=cluster,
         level=level,
@@ -243,6 +242,9 @@ def excite(
         wall_time_s=time.perf_counter() - started,
         warnings=warnings,
     )
+    if path is not None:
+        forget_products(path.with_suffix(".response"))
+    return found
 
 
 def _make_directory(path: Path) -> None:
@@ -301,6 +303,31 @@ def _solver(mf: Any, method: Method) -> Any:
         # PySCF's own way takes 1.78, water's, for every solvent.
         return pcm_for_tdscf((rks.TDA if method == "tda" else rks.TDDFT)(mf), solvent.fast())
     return mf.TDA() if method == "tda" else mf.TDDFT()
+
+
+def _solve(solver: Any, ground: GroundState, what: str) -> None:
+    """Find the excited states.
+
+    Raises
+    ------
+    CalculationError
+        If one of them is seen to lie below the ground state.
+    """
+    unstable = CalculationError(
+        f"{what}: the ground state is no minimum of {ground.level.text} (another singlet lies lower): check "
+        "charge and structure, or use a hybrid functional or tda"
+    )
+    homo, lumo = ground.frontier
+    if lumo < homo:
+        raise unstable
+    solver.positive_eig_threshold = -np.inf  # PySCF leaves out states below 0.03 eV, or 0.86 eV by ω²
+    try:
+        with np.errstate(invalid="ignore"):  # the root of a negative ω²
+            solver.kernel()
+    except RuntimeError as err:  # PySCF's way to say that A − B or A + B is not positive definite
+        raise unstable from err
+    if not np.all(solver.e > 0):
+        raise unstable
 
 
 def _state(

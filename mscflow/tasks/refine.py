@@ -189,6 +189,7 @@ def refine(
     electronic = electronic_structure(refined, level, last.mf)
     warnings += spin_warnings(refined, electronic)
     records = [*earlier, *map(record, calculator.states)]
+    warnings += _stability_warnings(records)
     if scf_file is not None:
         scf_file.unlink(missing_ok=True)
     return Refinement(
@@ -269,6 +270,14 @@ def _steps(
         minimiser.step(state)
         keep()
     return state, earlier
+
+
+def _stability_warnings(records: list[ScfRecord]) -> list[str]:
+    """Return a warning where an open shell is not in its lowest solution."""
+    from mscflow.levels.dft.ladder import UNSTABLE
+
+    lines = [line for made in records for line in made.stages if line.startswith(UNSTABLE)]
+    return [f"the spins may be arranged in another way at lower energy ({lines[0]})"] if lines else []
 
 
 def refinement_input(

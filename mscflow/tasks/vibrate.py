@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -152,6 +153,7 @@ def vibrate(
     displacement: float = DISPLACEMENT,
     fmax: float = 0.05,
     progress: Callable[[int, int], None] | None = None,
+    state_file: str | Path | None = None,
 ) -> Vibrations:
     """Compute the harmonic vibrations of a relaxed cluster.
 
@@ -171,6 +173,9 @@ def vibrate(
         Force up to which the structure counts as stationary / eV/Å.
     progress
         Called with the number of force calls done, and of all.
+    state_file
+        Where finished differences are kept while they are computed; where the file exists the task goes on
+        from it, and ends as one that was never interrupted. Analytic Hessians need none.
 
     Returns
     -------
@@ -180,10 +185,12 @@ def vibrate(
     Raises
     ------
     InputError
-        If the cluster is one atom, a number is out of range, or the level cannot represent the cluster or
-        has no such Hessian.
+        If the cluster is one atom, a number is out of range, the level cannot represent the cluster or has
+        no such Hessian, or the state file belongs to another task.
     CalculationError
         If a force is not finite.
+    OutOfTimeError
+        If there is a state file and the process will be ended soon; see `mscflow.clock`.
     """
     level = parse_level(level)
     if len(cluster) == 1:
@@ -192,7 +199,8 @@ def vibrate(
         raise InputError(f"fmax must be positive (eV/Å), not {fmax}")
     warnings = level.require(cluster)
     started = time.perf_counter()
-    second = hessian(cluster, level, method, displacement, progress)
+    path = None if state_file is None else Path(state_file)
+    second = hessian(cluster, level, method, displacement, progress, path)
     modes = normal_modes(cluster, second.hessian)
     intensities = None
     if second.dipole_derivatives is not None:
@@ -275,4 +283,5 @@ def _name(elements: dict[str, float], stretching: dict[str, float]) -> str:
     strong = [bond for bond, share in stretching.items() if share >= STRETCH]
     if strong:
         return f"{', '.join(strong)} stretching"
-    return f"{', '.join(e for e, share in elements.items() if share >= NAMED)} bending or torsion"
+    moving = ", ".join(element for element, share in elements.items() if share >= NAMED)
+    return f"{moving} bending or torsion" if stretching else f"motion of {moving}"  # no bonds are known

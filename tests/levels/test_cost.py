@@ -1,5 +1,6 @@
 """What a calculation takes is known before, its route is chosen from that, and all routes give one number."""
 
+import gc
 from itertools import pairwise
 
 import numpy as np
@@ -10,9 +11,11 @@ from ase.build import molecule
 from mscflow.builder import build, precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.levels import PySCF, parse_level
+from mscflow.levels import PySCF, calibration, parse_level
+from mscflow.levels.base import Estimate
 from mscflow.levels.calibration import kept_in, speed
 from mscflow.levels.dft import cost
+from mscflow.levels.dft.coulomb import StoredIntegrals
 from mscflow.levels.dft.mean_field import mean_field
 from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.levels.memory import GIB, memory_limit, more_memory
@@ -124,6 +127,24 @@ def test_a_refusal_says_which_limit_would_have_to_be_raised(monkeypatch):
     monkeypatch.setenv("MSCFLOW_MEMORY_GIB", "0.1")
     with pytest.raises(InputError, match=r"0.1 GiB may be used: take .*, or a larger --memory"):
         mean_field(ZINC, PySCF())
+
+
+def test_a_calibration_expects_what_it_does_before_it_takes_memory_for_it(tmp_path, monkeypatch):
+    held = []
+    estimate = PySCF.estimate
+
+    def watched(level: PySCF, cluster: Cluster) -> Estimate:
+        held.append(sum(isinstance(thing, StoredIntegrals) for thing in gc.get_objects()))
+        return estimate(level, cluster)
+
+    monkeypatch.setenv("MSCFLOW_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(calibration, "REFERENCES", {"density fitting": "pbe/def2-svp[grid=0]"})
+    monkeypatch.setattr(PySCF, "estimate", watched)
+    gc.collect()
+    before = sum(isinstance(thing, StoredIntegrals) for thing in gc.get_objects())
+    found = calibration.calibrate(ZINC)
+    assert held == [before]
+    assert speed("density fitting") == found["density fitting"] > 0
 
 
 def test_a_slower_machine_expects_longer_times(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.units import Hartree
 
 from mscflow.builder import precursor
 from mscflow.builder.fragments import fragment
@@ -98,31 +99,61 @@ def test_gradients_are_those_of_pyscf(cluster, is_stored):
     np.testing.assert_allclose(ours, method.kernel(), atol=2e-7)
 
 
-def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
+def ground_and_excited(cation: Cluster):
+    """Return the ground state of a cation, and a field with a hole one orbital below the highest."""
     from pyscf.scf.addons import mom_occ
 
-    from mscflow.levels.dft.ladder import Ladder
     from mscflow.levels.dft.mean_field import mean_field
     from mscflow.levels.dft.scf import ground_state
     from mscflow.levels.dft.scf_checkpoint import ORBITALS
 
-    cation = Cluster.from_ase(molecule("H2O")).replace(charge=1, multiplicity=2)
     ground = ground_state(cation, LEVEL)
-    assert ground.stages[-1].startswith("stability: stable")
     excited = mean_field(cation, LEVEL)
     occupations = ground.mf.mo_occ.copy()
-    occupations[1, 3], occupations[1, 4] = 0.0, 1.0  # a hole one orbital below the highest
+    occupations[1, 3], occupations[1, 4] = 0.0, 1.0
     chosen = mom_occ(mean_field(cation, LEVEL), ground.mf.mo_coeff, occupations)
     chosen.kernel(dm0=chosen.make_rdm1(ground.mf.mo_coeff, occupations))
     for name in ORBITALS:
         setattr(excited, name, getattr(chosen, name))
     assert excited.e_tot > ground.mf.e_tot + 0.05
+    return ground, excited
+
+
+def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
+    from mscflow.levels.dft.ladder import Ladder
+
+    cation = Cluster.from_ase(molecule("H2O")).replace(charge=1, multiplicity=2)
+    ground, excited = ground_and_excited(cation)
+    assert ground.stages[-1].startswith("stability: stable")
     ladder = Ladder(excited, cation)
     ladder.stabilise(1e-8)
     assert excited.e_tot == pytest.approx(ground.mf.e_tot, abs=1e-6)
     assert ladder.cycles > 0
     assert "lower by" in ladder.lines[-2]
     assert ladder.lines[-1].startswith("stability: stable")
+
+
+def test_an_open_shell_keeps_its_solution_where_the_lower_one_does_not_converge(monkeypatch, tmp_path):
+    from mscflow.levels.dft import ladder
+    from mscflow.levels.dft.scf_checkpoint import ScfCheckpoint
+    from mscflow.tasks.refine import refine
+
+    cation = Cluster.from_ase(molecule("H2O")).replace(charge=1, multiplicity=2)
+    _, excited = ground_and_excited(cation)
+    energy, density = excited.e_tot, excited.make_rdm1()
+    monkeypatch.setattr(ladder, "MAX_CYCLE", 1)
+    monkeypatch.setattr(ladder, "FADED_CYCLES", 1)
+    climbed = ladder.Ladder(excited, cation)
+    climbed.stabilise(1e-8)
+    assert climbed.lines[-1] == "stability: not stable, the lower solution did not converge"
+    assert excited.converged
+    assert excited.e_tot == energy
+    np.testing.assert_array_equal(excited.make_rdm1(), density)
+    keep = ScfCheckpoint(tmp_path / "state.scf.npz", f"{cation.hash} {LEVEL.hash} None {LEVEL.conv_tol}")
+    keep.finish(excited, {"guess": "excited", "stages": climbed.lines, "cycles": climbed.cycles})
+    found = refine(cation, LEVEL, state_file=tmp_path / "state.npz")
+    assert found.energy == pytest.approx(energy * Hartree)
+    assert any("at lower energy (stability: not stable" in warning for warning in found.warnings)
 
 
 def test_a_solvent_stabilises_a_polar_molecule_and_its_forces_are_derivatives():
@@ -155,7 +186,6 @@ def test_d4_is_another_dispersion_than_d3():
 
 @pytest.mark.parametrize("text", ["pbe-d3bj/def2-svp", "pbe0-d3bj/def2-svp", "camb3lyp-d4/def2-svp"])
 def test_dispersion_is_that_of_the_functional_and_its_forces_are_slopes(text):
-    from ase.units import Hartree
     from pyscf import dft
 
     from mscflow.levels.dft.dispersion import dispersion

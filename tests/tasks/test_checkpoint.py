@@ -16,13 +16,15 @@ from mscflow.builder import build, precursor
 from mscflow.clock import RESERVE_S, Clock
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError, OutOfTimeError
-from mscflow.jobs import RefineMaker, RelaxMaker
+from mscflow.jobs import RefineMaker, RelaxMaker, VibrateMaker
 from mscflow.levels import XTB, PySCF
 from mscflow.levels.dft import scf_checkpoint
 from mscflow.levels.dft.scf import ground_state
+from mscflow.store import job_store
 from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
 from mscflow.tasks.relax import relax
+from mscflow.tasks.vibrate import vibrate
 
 WATER = Cluster.from_ase(molecule("H2O"))
 STRETCHED = WATER.replace(positions=1.08 * WATER.positions)
@@ -91,6 +93,39 @@ def test_a_relaxation_that_goes_on_keeps_as_many_geometries_as_it_is_asked_for(b
         np.testing.assert_allclose(found.trajectory[0], start.positions, atol=1e-3)
 
 
+def test_vibrations_stop_in_time_and_end_as_those_that_were_never_stopped(deadline, tmp_path, monkeypatch):
+    cluster = relax(WATER, "gfn2-xtb", fmax=0.001).cluster
+    undisturbed = vibrate(cluster, "gfn2-xtb")
+    monkeypatch.chdir(tmp_path)
+    job = VibrateMaker(level="gfn2-xtb").make(cluster)
+    deadline(-RESERVE_S)
+    for n_rows in range(1, 4):
+        with pytest.raises(OutOfTimeError, match="vibrations of H2O with gfn2-xtb: no time"):
+            job.run(JobStore(MemoryStore()))
+        (file,) = tmp_path.glob("vibrate-*.npz")
+        assert np.load(file)["rows"].shape == (n_rows, 12)
+    deadline(1e4)
+    calls = []
+    found = vibrate(cluster, "gfn2-xtb", progress=lambda *done: calls.append(done), state_file=file)
+    assert calls[0] == (8, 18)
+    np.testing.assert_allclose(found.frequencies, undisturbed.frequencies, atol=0.01)
+    np.testing.assert_allclose(
+        [mode.intensity for mode in found.modes], [mode.intensity for mode in undisturbed.modes], atol=1e-3
+    )
+    with pytest.raises(InputError, match=r"belongs to other vibrations \(structure, level or displacement"):
+        vibrate(cluster, "gfn1-xtb", state_file=file)
+    store = job_store(tmp_path / "store.sqlite")
+    store.connect()
+    job.run(store)
+    assert not file.exists()
+
+
+def test_a_file_that_is_no_state_of_vibrations_is_refused(tmp_path):
+    relax(WATER, "gfn2-xtb", state_file=tmp_path / "state.npz")
+    with pytest.raises(InputError, match="is not a state of vibrations: delete it"):
+        vibrate(WATER, "gfn2-xtb", state_file=tmp_path / "state.npz")
+
+
 def test_a_refinement_goes_on_after_its_last_step(deadline, tmp_path):
     file, level = tmp_path / "state.npz", PySCF(grid=1)  # on grid 0 forces are no slopes: 0.4 eV/Å off
     undisturbed = refine(STRETCHED, level, n_steps=12, fmax=0.1, hessian=None)
@@ -155,7 +190,7 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path):
     file = tmp_path / "scf.npz"
     for content in (b"half a file", b""):
         file.write_bytes(content)
-        assert ground_state(WATER, LEVEL, keep=file).guess != "checkpoint"
+        assert not ground_state(WATER, LEVEL, keep=file).guess.startswith("checkpoint")
 
 
 def test_a_run_stops_in_time_and_goes_on(deadline, tmp_path):

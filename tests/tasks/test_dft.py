@@ -15,11 +15,13 @@ from scipy.spatial.transform import Rotation
 
 from mscflow.builder import precursor
 from mscflow.cluster import Cluster
-from mscflow.errors import InputError
+from mscflow.errors import CalculationError, InputError
+from mscflow.files import write
 from mscflow.levels import PySCF, parse_level
 from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.tasks.excite import excite
 from mscflow.tasks.refine import refine
+from mscflow.tasks.relax import relax
 
 ZINC = precursor("Zn2+")
 WATER = Cluster.from_ase(molecule("H2O"))
@@ -217,6 +219,38 @@ def test_the_coarse_grid_of_the_response_is_harmless():
     assert "grid level 1" in coarse.method
 
 
+def diatomic(symbols: str, distance: float) -> Cluster:
+    return Cluster(symbols.split(), [[0, 0, 0], [0, 0, distance]])
+
+
+def test_the_full_response_of_a_pure_functional_has_its_lowest_states():
+    """Zinc oxide: a pair of states at 0.65 eV, from π of oxygen to 4s."""
+    molecule = diatomic("Zn O", 1.7)
+    first, second = excite(molecule, PySCF(grid=1), nstates=2, method="tddft").states
+    homo, lumo = ours(molecule, PySCF(grid=1)).frontier
+    assert first.energy == pytest.approx(second.energy, abs=1e-3)
+    assert lumo - homo < first.energy < 0.8
+
+
+@pytest.mark.parametrize("method", ["tda", "tddft", "gap"])
+def test_excitations_of_a_field_with_an_empty_orbital_below_a_full_one_are_refused(method):
+    with pytest.raises(CalculationError, match="C2: the ground state is no minimum of pbe/def2-svp"):
+        excite(diatomic("C C", 1.3), PySCF(grid=1), nstates=2, method=method)
+
+
+def test_a_file_that_is_no_field_is_not_replaced_by_one(tmp_path):
+    structure, state, empty = tmp_path / "water.xyz", tmp_path / "relax.npz", tmp_path / "empty.npz"
+    write(WATER, structure)
+    relax(WATER, "gfn2-xtb", state_file=state)
+    for file in (structure, state):
+        before = file.read_bytes()
+        with pytest.raises(InputError, match="is not a state of excitations: delete it"):
+            excite(WATER, PySCF(grid=0), nstates=1, method="gap", state_file=file)
+        assert file.read_bytes() == before
+    empty.touch()
+    assert excite(WATER, PySCF(grid=0), nstates=1, method="gap", state_file=empty).states
+
+
 @pytest.mark.parametrize("method", ["tda", "tda-ris", "gap"])
 def test_fewer_states_than_asked_for_are_named(method):
     """One occupied and nine empty orbitals."""
@@ -226,8 +260,9 @@ def test_fewer_states_than_asked_for_are_named(method):
     assert "9 states" in found.method or "9 pairs" in found.method
 
 
-def test_a_ground_state_from_disk_responds_as_the_one_that_was_solved(tmp_path):
-    solved, read = (ground_state(WATER, PySCF(grid=1), keep=tmp_path / "state.npz").mf for _ in range(2))
+@pytest.mark.parametrize("text", ["pbe/def2-svp[grid=1]", "pbe0/def2-svp[grid=0,exchange=seminumerical]"])
+def test_a_ground_state_from_disk_responds_as_the_one_that_was_solved(text, tmp_path):
+    solved, read = (ground_state(WATER, parse_level(text), keep=tmp_path / "state.npz").mf for _ in range(2))
     assert "callback" not in vars(read)  # it was read, not solved again
     (product, diagonal), (again, _) = (mf.TDA().gen_vind(mf) for mf in (solved, read))
     vectors = np.random.default_rng(0).normal(size=(2, diagonal.size))

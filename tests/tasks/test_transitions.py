@@ -35,6 +35,19 @@ def test_the_character_of_states_adds_up_and_cubes_hold_one_electron(tmp_path):
         assert near_zinc == pytest.approx(on_zinc, abs=0.15)
 
 
+def test_what_was_computed_is_kept_until_the_cubes_are_there(tmp_path):
+    cubes = tmp_path / "cubes"
+    obstacle = cubes / "S1-hole.cube"
+    obstacle.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        excite(ZINC, LEVEL, nstates=1, state_file=tmp_path / "state.npz", cubes=cubes)
+    assert (tmp_path / "state.response").exists()
+    obstacle.rmdir()
+    excite(ZINC, LEVEL, nstates=1, state_file=tmp_path / "state.npz", cubes=cubes)
+    assert obstacle.is_file()
+    assert not (tmp_path / "state.response").exists()
+
+
 def near_and_elsewhere(cube: Path) -> tuple[float, float]:
     """Integrals of the square of an orbital: nearest to the first atom, and nearest to another."""
     values, atoms = read_cube_data(cube)

@@ -58,6 +58,9 @@ STABLE_TOL = 1e-5
 FOLLOWED = 3
 """How often an instability is followed to a lower solution."""
 
+UNSTABLE = "stability: not stable"
+"""How the line begins that says so."""
+
 
 @dataclass
 class Ladder:
@@ -131,8 +134,8 @@ class Ladder:
     def stabilise(self, conv_tol: float) -> None:
         """Follow an open shell to a solution that no rotation of its orbitals lowers.
 
-        The last line says whether it is one. Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals,
-        spins as they are.
+        The last line says whether it is one; where the lower one does not converge, the solution before it
+        stays. Seeger & Pople, J. Chem. Phys. 1977, 66, 3045; real orbitals, spins as they are.
         """
         mf = self.mf
         for n_followed in range(FOLLOWED + 1):
@@ -144,15 +147,20 @@ class Ladder:
                 self.lines.append(f"stability: stable, {time.perf_counter() - started:.1f} s")
                 return
             if n_followed == FOLLOWED:
-                self.lines.append(f"stability: not stable after {FOLLOWED} lower solutions")
+                self.lines.append(f"{UNSTABLE} after {FOLLOWED} lower solutions")
                 return
             state = {name: getattr(mf, name) for name in ORBITALS}
             mf.mo_coeff = orbitals
-            self.converge(mf.make_rdm1(), conv_tol, "lower solution")
-            if mf.e_tot > energy - STABLE_TOL:
+            try:
+                self.converge(mf.make_rdm1(), conv_tol, "lower solution")
+                outcome = "" if mf.e_tot < energy - STABLE_TOL else "stability: no lower solution found"
+            except CalculationError:
+                outcome = f"{UNSTABLE}, the lower solution did not converge"
+            if outcome:
                 for name, value in state.items():
                     setattr(mf, name, value)
-                self.lines.append("stability: no lower solution found")
+                mf.converged = True
+                self.lines.append(outcome)
                 return
             self.lines.append(f"stability: lower by {energy - mf.e_tot:.6f} Eh")
 

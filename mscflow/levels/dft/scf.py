@@ -125,6 +125,8 @@ def ground_state(
         facts = _solve(mf, cluster, level, density, checkpoint, conv_tol)
         if checkpoint is not None:
             checkpoint.finish(mf, facts)
+    elif level.exchange == "seminumerical":
+        mf.build()  # the grids of exchange, which the SCF would have made
     energy_d3, forces_d3 = dispersion(cluster, level)
     return GroundState(
         cluster, level, mf, **facts,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mscflow.clock import Clock, out_of_time
+from mscflow.errors import InputError
 from mscflow.optimize.state_file import write_arrays
 
 SAVE_INTERVAL_S = 60.0
@@ -18,6 +19,28 @@ SAVE_INTERVAL_S = 60.0
 
 ORBITALS = ("mo_coeff", "mo_occ", "mo_energy", "e_tot")
 """What PySCF knows of a converged field."""
+
+UNREADABLE = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile)
+"""What NumPy raises where a file is no archive of arrays."""
+
+
+def require_field(path: Path) -> None:
+    """Refuse a file that is something else than a kept field, or empty: it would be replaced.
+
+    Raises
+    ------
+    InputError
+        If it is.
+    """
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
+        return
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = set(archive.files)
+    except UNREADABLE:
+        names = set()
+    if not {"fingerprint", "cycles"} <= names:
+        raise InputError(f"{path} is not a state of excitations: delete it, or name another file")
 
 
 def spin_densities(density: np.ndarray) -> np.ndarray:
@@ -56,7 +79,7 @@ class ScfCheckpoint:
         try:
             with np.load(self.path, allow_pickle=False) as archive:
                 found = dict(archive)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except UNREADABLE:
             return {}
         return found if str(found.get("fingerprint")) == self.fingerprint else {}
 
