@@ -104,6 +104,7 @@ def test_levels_that_cannot_represent_the_cluster_are_refused(tmp_path):
         ),
         ("reactions: {ligands: {oleate: acetate}}", "reactions.ligands: .* no ligand oleate: it has formate"),
         ("reactions: {anions: {Se: S}}", "reactions.anions: the cluster has no core anion Se: it has P"),
+        ("excite: {level: pbe/gth-dzvp-molopt-sr}", "excite: excitations need a def2 basis"),
         ("reactions: {strip: [0, 9]}", "reactions.strip: there is no ligand 9: they have the numbers 0 to 8"),
     ],
 )

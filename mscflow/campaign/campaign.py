@@ -23,7 +23,7 @@ from mscflow.campaign.sections import (
     StructureSection,
     VibrateSection,
 )
-from mscflow.campaign.sites import require_ions, require_sites
+from mscflow.campaign.sites import require_ions, require_sites, require_states
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.files import read
@@ -79,18 +79,20 @@ class Campaign(Section):
         return hashlib.sha256("\n".join([__version__, settings, *texts]).encode()).hexdigest()
 
     def require(self, cluster: Cluster) -> list[str]:
-        """Check that every level can represent the cluster and all sites are there; return warnings.
+        """Check that the cluster has all that is asked of it, at every level; return warnings.
 
         Raises
         ------
         InputError
-            If a level cannot, or the cluster lacks a site, cation or ligand that `exchange` or `reactions`
-            name.
+            If a level cannot represent it, it lacks a site, cation, anion or ligand that `exchange` or
+            `reactions` name, or it has no excitations of the kind wanted.
         """
         if self.exchange is not None:
             require_ions(self.exchange, cluster)
         if self.reactions is not None:
             require_sites(self.reactions, cluster)
+        if self.excite is not None:
+            require_states(self.excite, cluster)
         sections = (self.relax, self.vibrate, self.refine, self.exchange, self.reactions, self.excite)
         levels = {s.level for s in sections if s is not None and s.level is not None}
         if self.vibrate is not None and self.vibrate.level is None:

@@ -1,14 +1,15 @@
-"""Whether a cluster has the sites, cations and ligands that a campaign names."""
+"""Whether a cluster has the sites, ions, ligands and states that a campaign asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
 from mscflow.builder.edit import ligand_names
-from mscflow.campaign.sections import ExchangeSection, ReactionsSection
+from mscflow.campaign.sections import ExchangeSection, ExciteSection, ReactionsSection
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.reactions.exchange import chosen_sites, require_exchange
+from mscflow.tasks.excite import require_excitable
 from mscflow.topology import topology
 
 
@@ -54,6 +55,20 @@ def require_sites(section: ReactionsSection, cluster: Cluster) -> None:
             raise InputError(
                 f"reactions.strip: there is no ligand {number}: they have the numbers 0 to {n - 1}"
             )
+
+
+def require_states(section: ExciteSection, cluster: Cluster) -> None:
+    """Check that the cluster can be excited as wanted.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    try:
+        require_excitable(cluster, section.level, section.nstates, section.method)
+    except InputError as err:
+        raise InputError(f"excite: {err}") from err
 
 
 def _require_there(wanted: Iterable[str], there: Collection[str], key: str, what: str) -> None:

@@ -167,26 +167,12 @@ def excite(
     """
     from mscflow.levels.dft.orbital_gaps import begin_with_smallest_gaps
     from mscflow.levels.dft.response_checkpoint import forget_products, keep_products
-    from mscflow.levels.dft.ris import require_radii
     from mscflow.levels.dft.scf import ground_state
     from mscflow.levels.dft.scf_checkpoint import require_field
     from mscflow.levels.dft.transitions import Transitions
 
-    level = require_dft(level)
-    if method not in get_args(Method):
-        raise InputError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
-    if level.is_periodic and method != "gap":
-        raise InputError(
-            f"excitations need a def2 basis, e.g. {level.xc}/def2-svp, not {level.text!r}; method gap "
-            "takes any"
-        )
-    if cluster.multiplicity != 1:
-        raise InputError(f"excitations need a singlet, not multiplicity {cluster.multiplicity}")
-    if nstates < 1:
-        raise InputError(f"nstates must be at least 1, not {nstates}")
+    level = require_excitable(cluster, level, nstates, method)
     is_minimal = method.endswith("ris")
-    if is_minimal:
-        require_radii(cluster.symbols)
     warnings = level.require(cluster)
     if cubes is not None:
         _make_directory(Path(cubes))
@@ -245,6 +231,33 @@ def excite(
     if path is not None:
         forget_products(path.with_suffix(".response"))
     return found
+
+
+def require_excitable(cluster: Cluster, level: str | Level, nstates: int, method: Method) -> PySCF:
+    """Return the level, where excitations of the cluster can be asked for with these settings.
+
+    Raises
+    ------
+    InputError
+        If they cannot.
+    """
+    level = require_dft(level)
+    if method not in get_args(Method):
+        raise InputError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
+    if level.is_periodic and method != "gap":
+        raise InputError(
+            f"excitations need a def2 basis, e.g. {level.xc}/def2-svp, not {level.text!r}; method gap "
+            "takes any"
+        )
+    if cluster.multiplicity != 1:
+        raise InputError(f"excitations need a singlet, not multiplicity {cluster.multiplicity}")
+    if nstates < 1:
+        raise InputError(f"nstates must be at least 1, not {nstates}")
+    if method.endswith("ris"):
+        from mscflow.levels.dft.ris import require_radii
+
+        require_radii(cluster.symbols)
+    return level
 
 
 def _make_directory(path: Path) -> None:
