@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from jobflow import Response
 
+import mscflow
 from mscflow.builder import build
 from mscflow.executors import STORE_FILE, Journal
 from mscflow.files import write
@@ -29,6 +30,17 @@ def test_the_series_of_ligands_shows_only_what_there_is():
     table = program["table"](responses, {name: name for name in clusters})
     assert list(table.columns) == ["all", "shortest"]
     assert table.notna().all(axis=None)
+
+
+def test_the_reference_lists_every_name_and_has_a_place_for_it():
+    conf = runpy.run_path(str(SCREENING.parent / "conf.py"))
+    source = [(SCREENING.parent / "api" / "index.md").read_text()]
+    conf["take_in"](None, "api/index", source)
+    listed = dict(re.findall(r"`mscflow\.(\w+) <([\w.]+)>`", source[0]))
+    assert sorted(listed) == sorted(name for name in mscflow.__all__ if not name.startswith("__"))
+    pages = "".join(page.read_text() for page in (SCREENING.parent / "api").glob("*.md"))
+    for target in listed.values():
+        assert f":: {target.rpartition('.')[0]}\n" in pages, target
 
 
 def test_the_script_of_a_screening_runs_a_shard_and_goes_on_with_it(tmp_path):
