@@ -4,7 +4,7 @@ Every species is relaxed at the level of its column, from the reactant relaxed w
 potentials; PBE computes single points on the structures of the level before it. One reaction an ion: the
 first site and leaving ligand.
 
-    OMP_NUM_THREADS=2 python benchmarks/exchange_levels.py        # about half an hour
+    OMP_NUM_THREADS=2 python benchmarks/exchange_levels.py        # about a quarter of an hour
 """
 
 from __future__ import annotations

@@ -128,17 +128,19 @@ def main() -> None:
     arguments = parser.parse_args()
     rows, cluster = arguments.rows, arguments.cluster
     rows.mkdir(parents=True, exist_ok=True)
+    what = f"{cluster}-grid{arguments.grid}"
     level = PySCF(grid=arguments.grid)
     fmax = GMAX * Hartree / Bohr
 
     begun = kept(rows / f"start-{cluster}.json", lambda: relax(build(cluster), fmax=0.05))
     start = Relaxation.model_validate(begun).cluster
     ours = kept(
-        rows / "ours.json",
-        lambda: refine(start, level, n_steps=MAX_STEPS, fmax=fmax, state_file=rows / "ours.npz"),
+        rows / f"ours-{what}.json",
+        lambda: refine(start, level, n_steps=MAX_STEPS, fmax=fmax, state_file=rows / f"ours-{what}.npz"),
     )
     cycles = sum(made["cycles"] for made in ours["scf"])
-    theirs, converged = geometric(start, level, rows / "geometric.jsonl", arguments.stock)
+    fields = rows / f"geometric-{what}{'-stock' if arguments.stock else ''}.jsonl"
+    theirs, converged = geometric(start, level, fields, arguments.stock)
     reached = next((i for i, row in enumerate(theirs, 1) if largest(row["gradient"]) < GMAX), len(theirs))
 
     print(f"{cluster} at {level.text}, grid {level.grid}, largest force {fmax:.4f} eV/Å\n")

@@ -30,6 +30,7 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
+NAMES = "```{names}\n```\n"
 INCLUDE = re.compile(r"```{include} \.\./(\S+)\n```\n")
 
 
@@ -39,7 +40,18 @@ def take_in(_app: Any, _page: str, source: list[str]) -> None:
     for page in HERE.glob("*.md"):
         for file in INCLUDE.findall(page.read_text()):
             text = text.replace(f"(../{file})", f"({page.name})")
-    source[0] = text
+    source[0] = text.replace(NAMES, names()) if NAMES in text else text
+
+
+def names() -> str:
+    """Return a table of what ``import mscflow`` offers: name, link and first sentence of each."""
+    rows = ["| name | what it is |", "|---|---|"]
+    for name in sorted(mscflow._HOMES, key=str.lower):
+        thing = getattr(mscflow, name)
+        target = f"{thing.__module__}.{thing.__qualname__}"
+        sentence = (thing.__doc__ or "").strip().splitlines()[0]
+        rows.append(f"| {{py:obj}}`mscflow.{name} <{target}>` | {sentence} |")
+    return "\n".join(rows) + "\n"
 
 
 def setup(app: Any) -> None:

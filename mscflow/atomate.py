@@ -106,6 +106,7 @@ class Atomate2RelaxMaker(Maker):
             cluster=relaxed,
             level=level,
             level_text=level.text,
+            level_hash=level.hash,
             level_description=level.description,
             energy=energies[-1],
             converged=bool(result.is_force_converged),

@@ -52,24 +52,27 @@ def options(
 
 
 def main() -> None:
-    """Run the command line: exit 0, 1 (calculation failed) or 2 (bad input), one line per error."""
+    """Run the command line: one line per error.
+
+    Exit 0, 1 (a calculation failed), 2 (bad input), 75 (no time left: resume) or 130 (interrupted).
+    """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
     try:
-        app(arguments)
+        code = app(arguments, prog_name="mscflow", standalone_mode=False) or 0
+    except typer.TyperException as err:
+        code = _fail(err, _usage(err), getattr(err, "exit_code", 1), debug)
     except MscflowError as err:
         code = _fail(err, str(err), err.exit_code, debug)
     except OSError as err:
         code = _fail(
             err, _explain(err), 2 if err.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES) else 1, debug
         )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as err:  # noqa: BLE001 - the last line of defence: no traceback unless asked for
         code = _fail(err, f"internal error ({type(err).__name__}): {err}; --debug shows where", 1, debug)
-    else:
-        code = 0
     sys.exit(code)
 
 
@@ -83,8 +86,16 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any) 
 def _fail(err: BaseException, message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exception(err)
-    print(f"mscflow: {' '.join(message.split())}", file=sys.stderr)
+    if message:
+        print(f"mscflow: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def _usage(err: typer.TyperException) -> str:
+    """Return what is wrong with a command line; nothing where the help stands there already."""
+    message, context = err.format_message().rstrip("."), getattr(err, "ctx", None)
+    command = context.command_path if context is not None else "mscflow"
+    return f"{message}; {command} --help shows what is right" if message else ""
 
 
 def _explain(err: OSError) -> str:

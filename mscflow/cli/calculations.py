@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -22,10 +23,16 @@ from mscflow.cli.arguments import (
 from mscflow.cli.limits import Memory, limit_memory
 from mscflow.cli.output import show_json, show_table, warn
 from mscflow.cli.routes import show_routes
-from mscflow.errors import InputError
+from mscflow.errors import CalculationError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mscflow.cluster import Cluster
+    from mscflow.levels import Level
     from mscflow.tasks.excite import Method
+    from mscflow.tasks.relax import Relaxation
+    from mscflow.tasks.vibrate import Vibrations
 
 NOT_KEPT = "the structure at the end is not kept: give -o FILE"
 
@@ -222,17 +229,18 @@ def exchange(
     """
     from mscflow.reactions.energies import collect
     from mscflow.reactions.exchange import exchange as exchange_reactions
-    from mscflow.reactions.exchange import no_exchange, require_exchange
+    from mscflow.reactions.exchange import exchanges, no_exchange, require_exchange
     from mscflow.reactions.reaction import distinct_species
-    from mscflow.tasks.relax import Relaxation
     from mscflow.tasks.relax import relax as relax_cluster
-    from mscflow.tasks.vibrate import Vibrations
-    from mscflow.tasks.vibrate import vibrate as vibrate_cluster
 
     chosen: Any = atoms_or_word("--sites", sites, ("surface", "core", "all"))
     theory = read_level(level, trust)
     start = read_cluster(file, charge, multiplicity)
     require_exchange(start, ion, chosen)
+    for name in ion:  # what a level cannot represent is said before hours are spent on the rest
+        for first in islice(exchanges(start, name, 1, chosen, symmetry, search), 1):
+            for member, _ in first.species:
+                theory.require(member)
     reactant = relax_cluster(start, theory, fmax)
     reactions, missing = [], []
     for name in ion:
@@ -242,15 +250,9 @@ def exchange(
     if not reactions:
         raise InputError("; ".join(missing))
     warn(missing)
-    species = distinct_species(reactions)
-    results: dict[str, Relaxation] = {reactant.cluster.hash: reactant}
-    vibrations: dict[str, Vibrations] = {}
-    for n, (key, member) in enumerate(species.items(), start=1):
-        typer.echo(f"[{n}/{len(species)}] {member.name}", err=True)
-        if key not in results:
-            results[key] = relax_cluster(member, theory, fmax)
-        if temperature is not None:
-            vibrations[key] = vibrate_cluster(results[key].cluster, theory)
+    results, vibrations = compute_species(
+        distinct_species(reactions), reactant, theory, fmax, with_vibrations=temperature is not None
+    )
     result = collect(reactions, results, theory.text, vibrations=vibrations, temperature=temperature)
     warn(result.warnings)
     if as_json:
@@ -259,7 +261,7 @@ def exchange(
         free = f"ΔG({temperature:g} K) / eV" if temperature is not None else ""
         rows = [
             {
-                "reaction": r.label,
+                "reaction": r.marked_label,
                 "ΔE / eV": r.energy,
                 "kJ/mol": r.energy_kj_mol,
                 **({free: r.gibbs} if free else {}),
@@ -267,6 +269,29 @@ def exchange(
             for r in result.reactions
         ]
         show_table(f"Exchange energies at {result.energy_level}", rows)
+    if result.failed:
+        raise CalculationError(f"not all could be computed: {'; '.join(result.failed)}")
+
+
+def compute_species(
+    species: Mapping[str, Cluster], reactant: Relaxation, level: Level, fmax: float, with_vibrations: bool
+) -> tuple[dict[str, Relaxation], dict[str, Vibrations]]:
+    """Return relaxations and vibrations by the key of each species; what fails is warned of and left out."""
+    from mscflow.tasks.relax import relax as relax_cluster
+    from mscflow.tasks.vibrate import vibrate as vibrate_cluster
+
+    results = {reactant.cluster.hash: reactant}
+    vibrations = {}
+    for n, (key, member) in enumerate(species.items(), start=1):
+        typer.echo(f"[{n}/{len(species)}] {member.name}", err=True)
+        try:
+            if key not in results:
+                results[key] = relax_cluster(member, level, fmax)
+            if with_vibrations:
+                vibrations[key] = vibrate_cluster(results[key].cluster, level)
+        except CalculationError as err:
+            warn([str(err)])
+    return results, vibrations
 
 
 def _report(result: Any, numbers: str, output: Path | None, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MARKS = {"done": "✓", "failed": "✗", "skipped": "–", "stopped": "–"}
 REFRESH_S = 1.0
+USUAL_COLUMNS = 80
+"""Of a terminal that does not say how wide it is; a longer line would wrap, and stay."""
 
 
 class Progress:
@@ -84,8 +87,9 @@ class Progress:
                 if row.state == "running"
             )
             elapsed = _duration(time.monotonic() - self._started)
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or USUAL_COLUMNS
             line = f"{self.name} {self._count()} {elapsed}  {names}{self._left()}"
-            sys.stderr.write("\r\033[K" + line[:160])
+            sys.stderr.write("\r\033[K" + line[: columns - 1])
             sys.stderr.flush()
 
     def _print(self, line: str) -> None:

@@ -132,6 +132,9 @@ class ReactionEnergies(Document):
         Level of the energies, of the first ones where reactions differ.
     level_description
         A phrase for people.
+    level_hash
+        `Level.hash` when the energies were made, in the order of `energy_level`. Empty in documents of
+        earlier versions.
     failed
         Species or reactions that could not be computed, and why.
     temperature
@@ -146,6 +149,7 @@ class ReactionEnergies(Document):
     level_description: str
     failed: list[str]
     temperature: float | None = None
+    level_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -218,11 +222,11 @@ def collect(
     known = {key: result for key in species if (result := results.get(key)) is not None}
     if not known:
         raise CalculationError("no species of the reactions could be computed: see the jobs that failed")
-    levels = {result.level.hash: result.level for result in known.values()}
+    levels = {result.level_hash or result.level.hash: result.level for result in known.values()}
     if len(levels) > 1:
-        texts = ", ".join(level.text for level in levels.values())
+        texts = ", ".join(f"{level.text} ({key[:12]})" for key, level in levels.items())
         raise CalculationError(f"species at different levels cannot be combined: {texts}")
-    level = next(iter(levels.values()))
+    level_hash, level = next(iter(levels.items()))
     energies = {key: result.energy for key, result in known.items()}
     thermal = {} if temperature is None else _thermal(vibrations or {}, temperature)
     changed = {key for key, result in known.items() if bond_changes(species[key], result.cluster)}
@@ -263,6 +267,7 @@ def collect(
         energy_level=level.text,
         level=level,
         level_description=level.description,
+        level_hash=level_hash,
         failed=[f"{species[key].name}: not computed" for key in species if key not in known]
         + [f"{r.label}: a species is missing" for r in reactions if not _complete(r, energies)]
         + list(refused)
@@ -291,6 +296,7 @@ def merged_energies(documents: Sequence[ReactionEnergies]) -> ReactionEnergies:
         energy_level=", ".join(dict.fromkeys(d.energy_level for d in documents)),
         level=first.level,
         level_description="; ".join(dict.fromkeys(d.level_description for d in documents)),
+        level_hash=", ".join(dict.fromkeys(d.level_hash for d in documents if d.level_hash)),
         failed=[line for d in documents for line in d.failed],
         temperature=first.temperature,
         warnings=[line for d in documents for line in d.warnings],

@@ -10,7 +10,7 @@ import numpy as np
 from mscflow.reactions.energies import ReactionEnergy
 from mscflow.report.page import embed, fill, summary
 from mscflow.report.plots import ION_COLOURS, Figure, figure_of
-from mscflow.report.results import CampaignResults, comparable
+from mscflow.report.results import CampaignResults, comparable, excitation_level
 from mscflow.report.tables import Table
 from mscflow.whole_file import write_whole
 
@@ -70,8 +70,9 @@ def separations_table(named: Named) -> Table:
     for name, results in named:
         for kind, distances in _surface(results).items():
             statistics = (min(distances), float(np.mean(distances)), float(np.std(distances)))
-            rows.append((name, kind, str(len(distances)), *(f"{value:.3f}" for value in statistics)))
-    columns = ("campaign", "pairs", "number", "shortest / Å", "mean / Å", "spread / Å")
+            numbers = (str(len(distances)), *(f"{value:.3f}" for value in statistics))
+            rows.append((name, _analysed(results), kind, *numbers))
+    columns = ("campaign", "structure", "pairs", "number", "shortest / Å", "mean / Å", "spread / Å")
     return Table("separations", "Surface cation separations", columns, rows)
 
 
@@ -100,8 +101,8 @@ def excitations_table(named: Named) -> Table:
         if results.excitations is not None and results.excitations.states:
             first = results.excitations.states[0]
             numbers = (f"{first.energy:.3f}", f"{first.wavelength:.0f}", f"{first.oscillator_strength:.3f}")
-            rows.append((name, *numbers, results.excitations.level_text))
-    columns = ("campaign", "first excitation / eV", "wavelength / nm", "oscillator strength", "level")
+            rows.append((name, *numbers, excitation_level(results.excitations)))
+    columns = ("campaign", "first excitation / eV", "wavelength / nm", "oscillator strength", "method, level")
     return Table("excitations", "Lowest singlet excitations", columns, rows)
 
 
@@ -110,7 +111,7 @@ def separations_plot(named: Named) -> Figure:
     data = [
         {
             "type": "box",
-            "name": f"{name}, {kind}",
+            "name": f"{name}, {kind}<br>{_analysed(results)}",
             "x": distances,
             "boxpoints": "all",
             "marker": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
@@ -160,7 +161,7 @@ def spectra_plot(named: Named) -> Figure:
         data.append(
             {
                 "type": "scatter",
-                "name": f"{name} ({results.excitations.level_text})",
+                "name": f"{name} ({excitation_level(results.excitations)})",
                 "x": spectrum.wavelengths.round(2).tolist(),
                 "y": spectrum.epsilon.round(2).tolist(),
                 "line": {"color": ION_COLOURS[n % len(ION_COLOURS)]},
@@ -182,6 +183,11 @@ def _formula(results: CampaignResults) -> str:
         return "–"
     cluster = results.structure.cluster
     return f"{cluster.name or cluster.formula}, {len(cluster)} atoms"
+
+
+def _analysed(results: CampaignResults) -> str:
+    """Return which structure was analysed."""
+    return results.analysis.of if results.analysis is not None else ""
 
 
 def _surface(results: CampaignResults) -> dict[str, list[float]]:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
 from mscflow.report.results import CampaignResults
+
+MEASURED = {
+    "mace:msc-small": (0.8, "one of them with the wrong sign"),
+    "gfn2-xtb+pairs": (0.8, "one of them with the wrong sign"),
+    "gfn1-xtb": (2.4, "one of them with the wrong sign; species lost bonds or ligands"),
+    "gfn2-xtb": (3.7, "all of them with the wrong sign; species lost bonds or ligands"),
+}
+"""Largest error / eV of three exchanges of In4P(O2CH)9 against PBE-D3(BJ)/def2-SVP, and their signs:
+``benchmarks/exchange_levels.py``."""
 
 
 @cache
@@ -19,8 +29,23 @@ def references() -> dict[str, str]:
 def _texts(results: CampaignResults) -> list[str]:
     documents = (results.relaxation, results.vibrations, results.refinement, results.excitations)
     texts = [document.level_text for document in documents if document is not None]
-    energies = (e.energy_level for e in (results.exchange, results.reactions) if e is not None)
-    return texts + [text for levels in energies for text in levels.split(", ")]
+    energies = [e for e in (results.exchange, results.reactions) if e is not None]
+    levels = [level for e in energies for level in (e.geometry_level, e.energy_level)]
+    return texts + [text for level in levels for text in level.split(", ")]
+
+
+def exchange_errors(levels: Sequence[str]) -> str:
+    """Return what is known of the errors of exchange energies at some levels, in sentences."""
+    alike: dict[tuple[float, str] | None, list[str]] = {}
+    for level in levels:
+        alike.setdefault(MEASURED.get(level), []).append(level)
+    return " ".join(
+        f"The error of exchange energies at {' and '.join(texts)} was not measured."
+        if known is None
+        else f"Three exchanges of In4P(O2CH)9 at {' and '.join(texts)} were off by up to {known[0]} eV "
+        f"against PBE-D3(BJ)/def2-SVP, {known[1]}."
+        for known, texts in alike.items()
+    )
 
 
 def bibtex(results: CampaignResults) -> str:
@@ -70,13 +95,15 @@ def methods_paragraph(results: CampaignResults) -> str:
         )
     if results.relaxation is not None:
         r = results.relaxation
+        atom = "a free atom" if r.fixed else "an atom"
         end = (
-            f"until the largest force on an atom was below {r.fmax} eV/Å"
+            f"until the largest force on {atom} was below {r.fmax} eV/Å"
             if r.converged
-            else f"without convergence: the largest force on an atom is {r.max_force:.3f} eV/Å, not {r.fmax}"
+            else f"without convergence: the largest force on {atom} is {r.max_force:.3f} eV/Å, not {r.fmax}"
         )
+        held = f", with {len(r.fixed)} atoms held where they were" if r.fixed else ""
         sentences.append(
-            f"It was relaxed with {r.level_description} by {r.optimizer} {end} "
+            f"It was relaxed with {r.level_description} by {r.optimizer}{held} {end} "
             f"({r.n_force_calls} force evaluations)."
         )
     if results.vibrations is not None:
@@ -88,6 +115,8 @@ def methods_paragraph(results: CampaignResults) -> str:
     if results.refinement is not None:
         f = results.refinement
         what = f"{f.n_steps} geometry steps" if f.n_steps else "a single point"
+        if not f.converged and f.max_force is not None:
+            what += f" without convergence (the largest force on an atom is {f.max_force:.3f} eV/Å)"
         sentences.append(f"{f.level_text} energies are {what} with {f.level_description}.")
     for what, e in (("Exchange", results.exchange), ("Reaction", results.reactions)):
         if e is None:
@@ -106,9 +135,10 @@ def methods_paragraph(results: CampaignResults) -> str:
             )
     if results.excitations is not None:
         x = results.excitations
+        end = "" if x.converged else ", not all of them converged"
         sentences.append(
-            f"Vertical singlet excitations: {x.method}, {x.level_text}. The spectrum is a sum of Gaussians "
-            f"in energy with a full width at half maximum of {results.fwhm} eV."
+            f"Vertical singlet excitations: {x.method}, {x.level_text}{end}. The spectrum is a sum of "
+            f"Gaussians in energy with a full width at half maximum of {results.fwhm} eV."
         )
     documents = (results.relaxation, results.structure, results.exchange, results.reactions)
     versions = next((document.versions for document in documents if document is not None), {})

@@ -18,8 +18,8 @@ from mscflow.cluster import Cluster
 from mscflow.json_text import json_text
 from mscflow.reactions.energies import ReactionEnergy
 from mscflow.report import plots
-from mscflow.report.methods import bibtex, methods_paragraph
-from mscflow.report.results import CampaignResults, comparable, rough_levels
+from mscflow.report.methods import bibtex, exchange_errors, methods_paragraph
+from mscflow.report.results import CampaignResults, comparable, excitation_level, rough_levels
 from mscflow.report.tables import all_tables
 from mscflow.topology import Role, topology
 from mscflow.whole_file import write_whole
@@ -59,14 +59,17 @@ def write_report(results: CampaignResults, path: Path) -> Path:
 
 def render(results: CampaignResults) -> str:
     """Return the page as text."""
-    sites = _sites(results)
-    drawn = [_drawn(label, cluster, sites) for label, cluster in _structures(results)]
+    sites, found = _sites(results), _structures(results)
+    drawn = [_drawn(label, cluster, sites) for label, cluster in found]
+    rough = rough_levels(results.exchange)
     return fill(
         "report.html.jinja",
         results=results,
+        cluster=found[-1][1] if found else None,
         summary=summary(results),
         warnings=results.warnings(),
-        rough=rough_levels(results.exchange),
+        rough=rough,
+        errors=exchange_errors(rough),
         n_open_warnings=N_OPEN_WARNINGS,
         tables={table.key: table for table in all_tables(results)},
         plots=embed(all_plots(results)),
@@ -140,13 +143,16 @@ def summary(results: CampaignResults) -> list[tuple[str, str, str]]:
         value = (
             f"{first.energy:.2f}{error} eV, {first.wavelength:.0f} nm, f = {first.oscillator_strength:.3f}"
         )
-        rows.append(("Lowest singlet excitation", value, results.excitations.level_text))
+        level = excitation_level(results.excitations)
+        is_gap = level.startswith("differences of orbital energies")
+        what = "Lowest difference of orbital energies" if is_gap else "Lowest singlet excitation"
+        rows.append((what, value, level))
         if results.excitations.measured is not None:
             peaks = compare(results.excitations.spectrum(results.fwhm), results.excitations.measured)
             value = (
                 f"{peaks.computed_nm:.0f} nm, measured {peaks.measured_nm:.0f} nm ({peaks.error_ev:+.2f} eV)"
             )
-            rows.append(("First absorption maximum", value, results.excitations.level_text))
+            rows.append(("First absorption maximum", value, level))
     return rows
 
 
@@ -166,6 +172,7 @@ def all_plots(results: CampaignResults) -> dict[str, plots.Figure]:
 
 
 def _structures(results: CampaignResults) -> list[tuple[str, Cluster]]:
+    """Return what is drawn, the earliest last."""
     found = []
     if results.refinement is not None and results.refinement.n_steps:
         found.append((f"refined at {results.refinement.level_text}", results.refinement.cluster))
@@ -173,7 +180,9 @@ def _structures(results: CampaignResults) -> list[tuple[str, Cluster]]:
         found.append((f"relaxed at {results.relaxation.level_text}", results.relaxation.cluster))
     if results.structure is not None:
         found.append(("start", results.structure.cluster))
-    return found
+    others = (results.refinement, results.vibrations, results.excitations, results.analysis)
+    given = next((document.cluster for document in others if document is not None), None)
+    return found or ([] if given is None else [("as given", given)])
 
 
 def _sites(results: CampaignResults) -> dict[int, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from mscflow.analysis.spectra import broadened
 from mscflow.reactions.energies import ReactionEnergies
 from mscflow.reactions.stability import compositions
-from mscflow.report.results import CampaignResults
+from mscflow.report.results import CampaignResults, cost_name
 
 Figure = dict[str, Any]
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8571b", "#2f7d4f", "#6b7480"
@@ -244,7 +244,8 @@ def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
         "line": {"color": GREY, "dash": "dash"},
     }
     axis = f"Δμ of {ions[0]} / eV" if len(ions) == 1 else "Δμ of the ion of each line / eV"
-    return figure_of([as_it_was, *data], axis, "Ω / eV")
+    costs = dict.fromkeys(cost_name(energies, ion) for ion in ions)
+    return figure_of([as_it_was, *data], axis, f"Ω from {' or '.join(costs)} / eV")
 
 
 def spectrum_plot(results: CampaignResults) -> Figure | None:

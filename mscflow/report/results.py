@@ -204,6 +204,7 @@ class CampaignResults(BaseModel):
                 if part in parts:
                     problems.append(f"{part}: only the energies of the last job, {name!r}, are shown")
                 parts[part] = valid
+        problems += _not_shown(lines)
         return cls(jobs=lines, problems=problems, screenings=screenings, **parts, **facts)
 
     def job(self, part: str) -> JobLine | None:
@@ -290,6 +291,19 @@ def rough_levels(energies: ReactionEnergies | None) -> list[str]:
     return [text for text in texts if text.startswith(("mace:", "gfn"))]
 
 
+def excitation_level(excitations: Excitations) -> str:
+    """Return the method of excitations, without its details, and their level."""
+    method = excitations.method.removeprefix("singlet ").partition(" (")[0]
+    return f"{method}, {excitations.level_text}"
+
+
+def cost_name(energies: ReactionEnergies, ion: str) -> str:
+    """Return what the costs of an ion in `mscflow.reactions.stability.compositions` are."""
+    rows = [row for row in energies.reactions if row.ion == ion and not row.kind]
+    free = all(row.gibbs is not None for row in rows)
+    return f"ΔG({energies.temperature or 0:g} K)" if free else "ΔE"
+
+
 def _lower_arrangements(energies: ReactionEnergies | None) -> list[str]:
     """Return a line where another arrangement of the ligands lies lower than the first, which is analysed."""
     if energies is None:
@@ -312,3 +326,18 @@ def _lower_arrangements(energies: ReactionEnergies | None) -> list[str]:
 def _own_job(part: str, jobs: Sequence[JobLine]) -> JobLine | None:
     """Return the flow's own job for a part; those of species came into being on the way."""
     return next((job for job in jobs if job.is_own and job.word == PARTS[part]), None)
+
+
+def _not_shown(jobs: Sequence[JobLine]) -> list[str]:
+    """Return a line for each part of which the flow has more: other clusters, not other arrangements."""
+    found = []
+    for part in PARTS:
+        names = {
+            job.uuid or job.name: job.name
+            for job in jobs
+            if job.is_own and job.word == PARTS[part] and " (arrangement " not in job.name
+        }
+        shown, *others = names.values() or [""]
+        if others and part not in REACTION_PARTS:
+            found.append(f"{part}: that of {shown!r} is shown, {len(others)} further of this run are not")
+    return found

@@ -67,6 +67,9 @@ class TaskDocument(Document):
         Level of theory.
     level_text, level_description
         Canonical text form, and a phrase for people.
+    level_hash
+        `Level.hash` when the result was made: a model's file may be another one by now, or gone. Empty in
+        documents of earlier versions.
     reused_from
         Name of the earlier run that computed it, where it was not computed anew.
     """
@@ -75,6 +78,7 @@ class TaskDocument(Document):
     level: AnyLevel
     level_text: str
     level_description: str
+    level_hash: str = ""
     reused_from: str = ""
 
 

@@ -215,6 +215,7 @@ def excite(
         cluster=cluster,
         level=level,
         level_text=level.text,
+        level_hash=level.hash,
         level_description=level.description,
         states=[
             _state(float(energy), float(strength), amplitudes[0], transitions, part_of)

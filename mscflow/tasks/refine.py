@@ -197,6 +197,7 @@ def refine(
         cluster=refined,
         level=level,
         level_text=level.text,
+        level_hash=level.hash,
         level_description=level.description,
         energy=energy,
         converged=max_force is None or max_force <= fmax,

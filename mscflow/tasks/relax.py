@@ -204,6 +204,7 @@ def finish(
         cluster=relaxed,
         level=level,
         level_text=level.text,
+        level_hash=level.hash,
         level_description=level.description,
         energy=state.energy,
         converged=converged,

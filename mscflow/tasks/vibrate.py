@@ -223,6 +223,7 @@ def vibrate(
         cluster=cluster,
         level=level,
         level_text=level.text,
+        level_hash=level.hash,
         level_description=level.description,
         energy=second.energy,
         max_force=max_force,

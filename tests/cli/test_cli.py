@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -16,10 +20,14 @@ from jobflow import Flow
 
 from mscflow import run
 from mscflow.builder import build
+from mscflow.cli.calculations import compute_species
 from mscflow.cli.campaigns import _conclude
+from mscflow.cli.progress import REFRESH_S, Progress
 from mscflow.errors import CalculationError, InputError, OutOfTimeError
 from mscflow.files import write
 from mscflow.jobs import StructureMaker
+from mscflow.levels import parse_level
+from mscflow.tasks.relax import relax
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -89,6 +97,12 @@ def bad_input(tmp_path):
     run(StructureMaker().make(build("ZnL2")), dir=tmp_path / "run")
     (tmp_path / "site.yaml").write_text("pools: {all: {cores: 1, memory_gib: 1}}\n")
     return {
+        "relax": "; mscflow relax --help shows what is right",
+        "build In4P --seed=-1": "Invalid value for '--seed': ",
+        "relax he.xyz --fmx 0.1": "No such option: --fmx",
+        "relax he.xyz --fmax small": "Invalid value for '--fmax': ",
+        "relaks he.xyz": "No such command 'relaks'",
+        "exchange he.xyz": "Missing option '--ion'",
         "relax none.xyz": "none.xyz: no such file",
         "relax odd.xyz": "odd.xyz: charge 0 leaves 1 electrons, an odd number: multiplicity must be 2, 4",
         "relax nan.xyz": "nan.xyz: line 3: coordinates are not finite",
@@ -255,6 +269,39 @@ def test_exchange_prints_a_table_of_every_site(tmp_path):
     assert abs(energies["reactions"][0]["energy"]) < 5e-3
     site = mscflow("exchange", start, "--ion", "Ga3+", "--level", "gfn2-xtb", "--sites", "0,1", cwd=tmp_path)
     assert "site 1 is not a cation; cations: [0]" in site.stderr
+
+
+def test_an_ion_that_the_level_does_not_know_is_refused_before_anything_is_relaxed(tmp_path):
+    start = write(build("InL3"), tmp_path / "in.xyz")
+    result = mscflow("exchange", start, "--ion", "Ga3+", "--ion", "Mn2+", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "was not trained on Mn" in result.stderr
+    assert "[1/" not in result.stderr
+
+
+def test_a_species_that_fails_does_not_take_the_others_along(capsys):
+    level, start = parse_level("gfn2-xtb"), build("InL3")
+    reactant = relax(start, level, fmax=0.5)
+    zinc = build("ZnL2")
+    bare = zinc.replace(charge=8, name="bare")  # its field does not converge
+    species = {cluster.hash: cluster for cluster in (reactant.cluster, bare, zinc)}
+    results, vibrations = compute_species(species, reactant, level, 0.5, with_vibrations=False)
+    assert list(results) == [reactant.cluster.hash, zinc.hash]
+    assert vibrations == {}
+    assert "warning: gfn2-xtb, bare: tblite: SCF not converged" in capsys.readouterr().err
+
+
+def test_the_moving_line_fits_into_a_narrow_terminal(monkeypatch):
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    with os.fdopen(terminal, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with Progress("long-name-" * 20):
+            time.sleep(1.5 * REFRESH_S)
+        shown = os.read(ours, 10_000).decode()
+    line = shown.replace("\r\033[K", "")
+    assert line == ("long-name-" * 20)[:39]
+    os.close(ours)
 
 
 def test_doctor_finds_everything_that_is_needed(tmp_path):

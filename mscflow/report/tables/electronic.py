@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mscflow.report.results import CampaignResults
+from mscflow.report.results import CampaignResults, excitation_level
 from mscflow.report.tables.table import Table
 from mscflow.tasks.electronic import SMALLEST_BOND_ORDER
 from mscflow.topology import topology
@@ -96,7 +96,7 @@ def states_table(results: CampaignResults) -> Table | None:
         "dominant transition",
         "hole → electron",
     )
-    return Table("states", f"Singlet excitations at {excitations.level_text}", columns, rows)
+    return Table("states", f"Singlet excitations: {excitation_level(excitations)}", columns, rows)
 
 
 def _spread(values: Sequence[float], style: str) -> str:

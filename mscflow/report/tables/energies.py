@@ -9,7 +9,7 @@ import numpy as np
 
 from mscflow.reactions.energies import ReactionEnergies, spreads
 from mscflow.reactions.stability import compositions, stable_ranges
-from mscflow.report.results import CampaignResults
+from mscflow.report.results import CampaignResults, cost_name
 from mscflow.report.tables.table import Table
 
 
@@ -70,10 +70,12 @@ def spread_table(results: CampaignResults) -> Table | None:
             f"{np.mean(item.lowest):+.3f}",
             f"{np.std(item.lowest):.3f}",
             f"{max(item.lowest):+.3f}",
+            *_levels_of(results.exchange, item.ion),
         )
         for item in found
     ]
-    columns = ("ion", "number", "arrangements", "best / eV", "mean", "standard deviation", "worst")
+    numbers = ("best / eV", "mean", "standard deviation", "worst")
+    columns = ("ion", "number", "arrangements", *numbers, *_level_column(results.exchange))
     caption = (
         "Lowest exchange energy of each arrangement of the ligands, ΔE from its own reactant, at "
         f"{results.exchange.energy_level}"
@@ -86,19 +88,25 @@ def stability_table(results: CampaignResults) -> Table | None:
     energies = results.exchange
     if energies is None or not energies.reactions:
         return None
+    ions = dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind)
+    costs = {ion: cost_name(energies, ion) for ion in ions}
+    kinds = list(dict.fromkeys(costs.values()))
     rows = [
         (
-            ion,
+            ion if len(kinds) == 1 else f"{ion}, {costs[ion]}",
             str(part.composition.n),
             part.composition.label,
             f"{part.composition.energy:+.3f}",
             "–" if np.isinf(part.low) else f"{part.low:+.3f}",
             "–" if np.isinf(part.high) else f"{part.high:+.3f}",
+            *_levels_of(energies, ion),
         )
-        for ion in dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind)
+        for ion in ions
         for part in stable_ranges(compositions(energies, ion))
     ]
-    columns = ("ion", "number", "best placement", "cost / eV", "stable from Δμ / eV", "to Δμ / eV")
+    cost = f"cost {' or '.join(kinds)} / eV"
+    limits = ("stable from Δμ / eV", "to Δμ / eV")
+    columns = ("ion", "number", "best placement", cost, *limits, *_level_column(energies))
     return Table("stability", f"Stable compositions at {energies.energy_level}", columns, rows)
 
 
@@ -110,6 +118,19 @@ def species_table(results: CampaignResults) -> Table | None:
 def reaction_species_table(results: CampaignResults) -> Table | None:
     """Return the species of the other reactions."""
     return _species("reaction-species", results.reactions)
+
+
+def _level_column(energies: ReactionEnergies) -> tuple[str, ...]:
+    """Return the column that each number needs where energies are of several levels."""
+    return ("level",) if ", " in energies.energy_level else ()
+
+
+def _levels_of(energies: ReactionEnergies, ion: str) -> tuple[str, ...]:
+    """Return the cell of that column for the exchanges of an ion."""
+    if not _level_column(energies):
+        return ()
+    rows = [row for row in energies.reactions if row.ion == ion and not row.kind]
+    return (", ".join(dict.fromkeys(row.level for row in rows)),)
 
 
 def _energies(
@@ -149,10 +170,18 @@ def _energies(
 def _species(key: str, energies: ReactionEnergies | None) -> Table | None:
     if energies is None:
         return None
+    level = _level_column(energies)
     rows = [
-        (s.name, s.formula, f"{s.energy:.4f}", "yes" if s.converged else "no", "; ".join(s.warnings) or "–")
+        (
+            s.name,
+            s.formula,
+            f"{s.energy:.4f}",
+            *((s.level,) if level else ()),
+            "yes" if s.converged else "no",
+            "; ".join(s.warnings) or "–",
+        )
         for s in energies.species
     ]
-    columns = ("species", "formula", "energy / eV", "converged", "warnings")
+    columns = ("species", "formula", "energy / eV", *level, "converged", "warnings")
     caption = f"Species, structures at {energies.geometry_level}, energies at {energies.energy_level}"
     return Table(key, caption, columns, rows)

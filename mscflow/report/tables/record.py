@@ -24,7 +24,7 @@ def levels_table(results: CampaignResults) -> Table:
             part,
             document.energy_level if isinstance(document, ReactionEnergies) else document.level_text,
             document.level_description,
-            document.level.hash[:12],
+            ", ".join(found[:12] for found in document.level_hash.split(", ")) or "–",
         )
         for part, document in parts
         if document is not None
