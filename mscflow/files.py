@@ -161,13 +161,27 @@ def write(cluster: Cluster, path: str | Path) -> Path:
             path.write_text(json.dumps(cluster.as_dict(), indent=1) + "\n")
         else:
             atoms = cluster.to_ase()
-            if kind == "extxyz":  # ASE's reader takes a backslash for an escape, its writer does not
-                for key in ("name", "provenance"):
-                    atoms.info[key] = atoms.info[key].replace("\\", "\\\\")
+            if kind == "extxyz":
+                atoms.info.update({k: _readable(v) for k, v in atoms.info.items() if isinstance(v, str)})
             ase_write(path, atoms, format=kind)
     except OSError as err:
         raise InputError(f"{path}: cannot be written: {err.strerror or err}") from err
     return path
+
+
+def _readable(text: str) -> str:
+    """Return what ASE's writer has to be given for its reader to find a text: as JSON where it must.
+
+    The reader takes a backslash for an escape, which the writer does not, and 007 for a number.
+    """
+    from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
+
+    plain = text.replace("\\", "\\\\")
+    line = key_val_dict_to_str({"text": plain})
+    found = key_val_str_to_dict(line)["text"]
+    if len(line.splitlines()) == 1 and isinstance(found, str) and found == text:
+        return plain
+    return "_JSON " + json.dumps(text).replace("\\", "\\\\")
 
 
 def require_writable(path: Path) -> None:
