@@ -234,7 +234,25 @@ def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) ->
     tuple of Cluster
         What remains, and the complex, both with the coordinates they had.
     """
-    graph = topology(cluster)
+    chosen = complex_ligands(topology(cluster), metal, ligands)
+    atoms = [metal, *(i for ligand in chosen for i in ligand.atoms)]
+    spins = unpaired(cluster.symbols[metal])
+    rest = _without(cluster, atoms, 0, spins, remove_complex=metal)
+    unit = cluster.select(
+        atoms, charge=0, multiplicity=1 + spins, name="", provenance=_edited(cluster, complex=metal)
+    )
+    return rest, unit
+
+
+def complex_ligands(graph: Topology, metal: int, ligands: Sequence[int] = ()) -> list[Ligand]:
+    """Return the ligands that leave with a cation; see `remove_complex`.
+
+    Raises
+    ------
+    InputError
+        If the atom is no cation, or the charges of the anions do not balance it.
+    """
+    cluster = graph.cluster
     if metal not in graph.metals:
         raise InputError(f"atom {metal} of {_label(cluster)} is no cation; cations: {list(graph.metals)}")
     needed = METALS[cluster.symbols[metal]]
@@ -245,14 +263,7 @@ def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) ->
             f"neutral complex, not {sum(ligand.charge for ligand in chosen):+d}"
         )
     own = (ligand for ligand in graph.ligands if ligand.charge == 0 and ligand.metals == (metal,))
-    chosen += [ligand for ligand in own if ligand not in chosen]
-    atoms = [metal, *(i for ligand in chosen for i in ligand.atoms)]
-    spins = unpaired(cluster.symbols[metal])
-    rest = _without(cluster, atoms, 0, spins, remove_complex=metal)
-    unit = cluster.select(
-        atoms, charge=0, multiplicity=1 + spins, name="", provenance=_edited(cluster, complex=metal)
-    )
-    return rest, unit
+    return [*chosen, *(ligand for ligand in own if ligand not in chosen)]
 
 
 def add_ligand(cluster: Cluster, name: str, metal: int) -> Cluster:

@@ -12,6 +12,8 @@ from jobflow import Flow, JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from mscflow.builder import build, precursor
+from mscflow.builder.edit import add_ligand, remove_ligand
+from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.jobs import ReactionsMaker, RelaxMaker
@@ -83,6 +85,18 @@ def test_binding_leaves_a_vacancy_and_a_neutral_complex(site):
     assert complex_.name == "In(O2CH)3"
     assert topology(rest).charge_balance.difference == 0
     assert reaction.site == site
+
+
+@pytest.mark.parametrize("ligand", ["benzenethiolate", "benzeneselenolate"])
+def test_a_cation_leaves_with_thiolates_and_selenolates_of_its_neighbours(ligand):
+    cluster = fragment("Cd2Se", ligand)
+    site, neighbour = topology(cluster).metals
+    while own := [n for n, lig in enumerate(topology(cluster).ligands) if site in lig.metals]:
+        cluster = remove_ligand(cluster, own[0])
+    while len(topology(cluster).ligands) < 2:
+        cluster = add_ligand(cluster, ligand, neighbour)
+    rest, complex_ = (species for species, _ in binding(cluster, site).species[1:])
+    assert (rest.composition["Cd"], complex_.composition["C"]) == (1, 12)
 
 
 def test_displacement_takes_neutral_ligands_along():
