@@ -333,6 +333,7 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
             "sites": list(sites),
             "leaving": [_mode(lost) for lost in leaving],
             "ligand": ligand,
+            "replaced": sorted(replaced.elements()),
         },
     )
 
