@@ -61,6 +61,10 @@ def test_what_cannot_balance_says_what_is_missing():
         interconversion(cadmium, indium, [precursor("Cd2+")])
     with pytest.raises(InputError, match="another reservoir is needed"):
         balanced([atoms({"H": 2}, "H2")], [atoms({"O": 2}, "O2")], [atoms({"H": 2, "O": 1}, "H2O")])
+    helium, ion = atoms({"He": 1}, "He"), atoms({"He": 1}, "He2+").replace(charge=2)
+    for reservoirs in ([], [atoms({"H": 2}, "H2")]):
+        with pytest.raises(InputError, match=r"balance \(charge \+2\): give a reservoir with charge"):
+            balanced([helium], [ion], reservoirs)
 
 
 @settings(max_examples=40, deadline=None)
