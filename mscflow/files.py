@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,7 @@ def _read_object(source: Atoms | SiteCollection, overrides: dict[str, Any]) -> t
     """Return the cluster of an ASE or pymatgen object; of a periodic one the molecule with most metals."""
     if isinstance(source, Atoms):
         if source.pbc.any() and source.cell.rank == source.cell.shape[0]:
-            info = {k: source.info[k] for k in ("charge", "multiplicity") if k in source.info}
-            return _one_molecule(_periodic(source), {**info, **overrides})
+            return _one_molecule(_periodic(source), overrides, source.info)
         return _from_ase(source, overrides), []
     from pymatgen.core import Molecule, Structure
 
@@ -129,15 +129,7 @@ def _read_object(source: Atoms | SiteCollection, overrides: dict[str, Any]) -> t
     if isinstance(source, Molecule):
         return Cluster.from_pymatgen(source, **overrides), []
     if isinstance(source, Structure):
-        atoms, charge = source.to_ase_atoms(), source.charge
-        if not charge or "charge" in overrides:
-            return _read_object(atoms, overrides)
-        cluster, repairs = _read_object(atoms, {**overrides, "charge": charge})
-        if len(cluster) != len(source):
-            raise InputError(
-                f"the charge {charge:+g} is that of several molecules: give that of {cluster.formula}"
-            )
-        return cluster, repairs
+        return _one_molecule(_periodic(source.to_ase_atoms()), overrides, {"charge": source.charge or 0})
     raise InputError(
         f"a file, ASE atoms, or a pymatgen Molecule or Structure is needed, not {type(source).__name__}"
     )
@@ -227,6 +219,8 @@ def _read_xyz(path: Path, overrides: dict[str, Any]) -> tuple[Cluster, list[str]
         crystal = Crystal(atoms.get_chemical_symbols(), atoms.get_positions(), frame.cell)
         if bonds_cross_border(crystal):
             whole = one_cluster(crystal)
+            if len(whole.symbols) < len(atoms):
+                _require_own_state(atoms.info, overrides, whole)
             info, atoms = atoms.info, Atoms(whole.symbols, positions=whole.positions)
             atoms.info = info
             repairs += ["the molecule was made whole across the borders of the cell", *whole.repairs]
@@ -259,14 +253,24 @@ def _periodic(atoms: Atoms) -> Crystal:
 
 
 def _one_molecule(
-    crystal: Crystal, overrides: dict[str, Any], *, complete: bool = False
+    crystal: Crystal,
+    overrides: dict[str, Any],
+    info: Mapping[str, Any] | None = None,
+    *,
+    complete: bool = False,
 ) -> tuple[Cluster, list[str]]:
-    """Return one whole molecule of a crystal; hydrogens and charge are added where the file gives none."""
+    """Return one whole molecule of a crystal; hydrogens and charge are added where the file gives none.
+
+    What `info` says of charge and spin is that of the whole crystal.
+    """
     keep, repairs = without_duplicates(crystal.symbols, crystal.positions)
     crystal = Crystal(
         [crystal.symbols[i] for i in keep], crystal.positions[keep], crystal.cell, crystal.repairs + repairs
     )
     molecule = one_cluster(crystal)
+    if len(molecule.symbols) < len(crystal.symbols):
+        _require_own_state(info or {}, overrides, molecule)
+    overrides = {**_state(info or {}), **overrides}
     symbols, positions, repairs = molecule.symbols, molecule.positions, molecule.repairs
     if complete:
         hydrogens = missing_hydrogens(_draft(symbols, positions))
@@ -287,6 +291,22 @@ def _one_molecule(
             overrides = {**overrides, "charge": charge}
             repairs.append(f"the charge {charge:+d} is the sum of the oxidation states, the file gives none")
     return Cluster(symbols, positions, **overrides), repairs
+
+
+def _state(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return charge and multiplicity where ASE's `info` gives them."""
+    found = {"charge": info.get("charge"), "multiplicity": info.get("multiplicity", info.get("spin"))}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _require_own_state(info: Mapping[str, Any], overrides: Mapping[str, Any], molecule: Crystal) -> None:
+    """Refuse charge and multiplicity of several molecules of which one was taken, unless they are given."""
+    for key, usual in (("charge", 0), ("multiplicity", 1)):
+        value = _state(info).get(key, usual)
+        if key not in overrides and isinstance(value, Real) and value != usual:
+            formula = _draft(molecule.symbols, molecule.positions).formula
+            shown = f"{value:+g}" if key == "charge" else f"{value:g}"
+            raise InputError(f"the {key} {shown} is that of several molecules: give that of {formula}")
 
 
 def _draft(symbols: Sequence[str], positions: np.ndarray) -> Cluster:
