@@ -13,7 +13,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from mscflow.builder.assignment import Binding, Mode
-from mscflow.builder.capped import MIN_CONTACT, MIN_CONTACT_H, shortest_contacts
+from mscflow.builder.capped import shortest_contacts, too_near
 from mscflow.builder.core import Core
 from mscflow.builder.ligands import Kind, LigandTemplate, identify, ligand_template
 from mscflow.builder.shell import Placed, regrown, with_one_more
@@ -97,12 +97,8 @@ def _require_room(before: Topology, after: Topology, core: Core, shell: Sequence
         for i, j in map(_ordered, after.graph.edges)
         if i < start and not (i in after.metals and len(core) <= j < start)
     }
-    problem = f"{len(found ^ expected)} bond(s) differ" if found != expected else ""
-    limits = (MIN_CONTACT_H, MIN_CONTACT)
-    contacts = zip(shortest_contacts(before), shortest_contacts(after), strict=True)
-    for kind, limit, (old, shortest) in zip(("with", "without"), limits, contacts, strict=True):
-        if not problem and shortest < min(limit, old):
-            problem = f"atoms {kind} H come as near as {shortest:.2f} Å, at least {limit} Å are needed"
+    contacts = too_near(after, shortest_contacts(before))
+    problem = f"{len(found ^ expected)} bond(s) differ" if found != expected else contacts
     if problem:
         raise InputError(f"no room for the new ligands of {_label(before.cluster)}: {problem}")
 
@@ -245,13 +241,7 @@ def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) ->
 
 
 def complex_ligands(graph: Topology, metal: int, ligands: Sequence[int] = ()) -> list[Ligand]:
-    """Return the ligands that leave with a cation; see `remove_complex`.
-
-    Raises
-    ------
-    InputError
-        If the atom is no cation, or the charges of the anions do not balance it.
-    """
+    """Return the ligands that leave with a cation as a neutral complex; see `remove_complex`."""
     cluster = graph.cluster
     if metal not in graph.metals:
         raise InputError(f"atom {metal} of {_label(cluster)} is no cation; cations: {list(graph.metals)}")
