@@ -66,8 +66,8 @@ def test_truncated_diamines_are_two_ammonia_each():
 
 
 def test_an_acid_that_does_not_bind_leaves_nothing_behind():
-    glutarate = build("CdL2", "OC(=O)CCCC(=[O:1])[O-:1]")
-    assert Counter(ligand_names(truncate_ligands(glutarate))) == {"formate": 2}
+    short = truncate_ligands(build("CdL2", "OC(=O)CCCC(=[O:1])[O-:1]"))
+    assert short.composition == build("CdL2", "formate").composition
 
 
 def test_a_truncated_cluster_keeps_its_free_molecules(formate):
