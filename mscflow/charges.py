@@ -29,12 +29,22 @@ DOUBLE_CN = 1.37
 """A nitrogen with a bond to carbon shorter than this / Å has no charge: pyridines 1.34, nitriles 1.15 Å
 (anilides 1.38 Å or more; bond lengths: Allen et al., J. Chem. Soc. Perkin Trans. 2 1987, S1)."""
 
+SINGLE_CO = 1.29
+"""A longer bond / Å of carbon to a terminal O is a single one, if its carbon has another double bond: phenols
+1.36, quinones 1.22 Å (same source)."""
+
+TRIGONAL = 3
+ONE_MORE_DOUBLE_BOND = 100
+"""Weight of an atom in a double bond against that of a C–O bond that is a short or a long one."""
+
 
 def formal_charge(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atom: int) -> int:
     """Return the formal charge / e of a non-metal atom of a ligand or free molecule.
 
-    An atom with terminal oxygens (a carboxyl C, a P of a phosphine oxide) owns their charges. A donor atom
-    else has the charge of its missing valence: -1 for a thiolate S, 0 for a phosphine P.
+    An atom with terminal oxygens (a carboxyl C, a P of a phosphine oxide) owns their charges. Where C–O is
+    conjugated with further double bonds (phenolates, acetylacetonates, quinones), each atom that no way to
+    draw these leaves in one is a charge of -1, and the first atom owns them. A donor atom else has the
+    charge of its missing valence: -1 for a thiolate S, 0 for a phosphine P.
 
     Parameters
     ----------
@@ -45,10 +55,13 @@ def formal_charge(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph
     atom
         Index of the atom.
     """
-    around = [j for j in graph[atom] if symbols[j] not in METALS]
+    around = _non_metals(symbols, graph, atom)
     symbol = symbols[atom]
     if symbol in HALIDES and len(around) < 2:
         return len(around) - 1
+    system = _conjugated(symbols, positions, graph, atom)
+    if system:
+        return -_outside_double_bonds(symbols, positions, graph, system) if atom == min(system) else 0
     centre = (symbol, len(around))
     terminal = _terminal(symbols, graph, atom, around)
     if centre in NEUTRAL_OXO and terminal:
@@ -61,9 +74,7 @@ def formal_charge(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph
         return 0
     if any(atom in _terminal(symbols, graph, j, _non_metals(symbols, graph, j)) for j in around):
         return 0
-    if symbol == "N" and any(
-        symbols[j] == "C" and np.linalg.norm(positions[atom] - positions[j]) < DOUBLE_CN for j in around
-    ):
+    if symbol == "N" and _has_double_cn(symbols, positions, atom, around):
         return 0
     return min(0, len(around) - VALENCE[symbol])
 
@@ -82,3 +93,55 @@ def _terminal(symbols: Sequence[str], graph: nx.Graph, atom: int, around: list[i
     hanging = [j for j in around if symbols[j] in CHALCOGENS and _non_metals(symbols, graph, j) == [atom]]
     thiolate = symbols[atom] == "C" and len(hanging) == 1 and symbols[hanging[0]] != "O"
     return [] if thiolate and not any(symbols[j] == "N" for j in around) else hanging
+
+
+def _conjugated(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atom: int) -> set[int]:
+    """Return the atoms whose double bonds are conjugated with that of an atom; none without a lone C–O there.
+
+    A carbon beside nothing else of the kind (ketones, carboxylates) needs no such look.
+    """
+    system: set[int] = set()
+    rest = [atom]
+    while rest:
+        i = rest.pop()
+        if i not in system and _has_p_orbital(symbols, positions, graph, i):
+            system.add(i)
+            rest += _non_metals(symbols, graph, i)
+    for i in system:
+        inside = [symbols[j] in CHALCOGENS for j in graph[i] if j in system]
+        if symbols[i] == "C" and sum(inside) == 1 and len(inside) > 1:
+            return system
+    return set()
+
+
+def _has_p_orbital(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atom: int) -> bool:
+    """Return whether an atom takes part in double bonds: C of three neighbours, imine N, terminal O on C."""
+    around = _non_metals(symbols, graph, atom)
+    if symbols[atom] == "C":
+        return len(around) == TRIGONAL
+    if symbols[atom] == "N":
+        return len(around) == TRIGONAL - 1 and _has_double_cn(symbols, positions, atom, around)
+    return (
+        symbols[atom] in CHALCOGENS
+        and len(around) == 1
+        and symbols[around[0]] == "C"
+        and atom in _terminal(symbols, graph, around[0], _non_metals(symbols, graph, around[0]))
+    )
+
+
+def _has_double_cn(symbols: Sequence[str], positions: np.ndarray, nitrogen: int, around: list[int]) -> bool:
+    return any(
+        symbols[j] == "C" and np.linalg.norm(positions[nitrogen] - positions[j]) < DOUBLE_CN for j in around
+    )
+
+
+def _outside_double_bonds(
+    symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, system: set[int]
+) -> int:
+    """Return how many atoms are left over when double bonds are drawn: as many C and N in one as can be."""
+    bonds: nx.Graph = nx.Graph()
+    for i, j in graph.subgraph(system).edges:
+        n_oxygen = (symbols[i] in CHALCOGENS) + (symbols[j] in CHALCOGENS)
+        long = "O" in (symbols[i], symbols[j]) and np.linalg.norm(positions[i] - positions[j]) > SINGLE_CO
+        bonds.add_edge(i, j, weight=ONE_MORE_DOUBLE_BOND * (2 - n_oxygen) + (-1 if long else n_oxygen))
+    return len(system) - 2 * len(nx.max_weight_matching(bonds))

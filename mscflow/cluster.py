@@ -155,15 +155,12 @@ class Cluster(MSONable):
         return self.replace(**{**fields, **changes})
 
     def to_ase(self) -> Atoms:
-        """Return non-periodic ASE atoms; `info` carries charge, spin (2S + 1), name and provenance."""
+        """Return non-periodic ASE atoms; `info` carries charge, spin (2S + 1), provenance and any name."""
         atoms = Atoms(symbols=list(self.symbols), positions=self.positions)
-        atoms.info.update(
-            charge=self.charge,
-            spin=self.multiplicity,
-            multiplicity=self.multiplicity,
-            name=self.name,
-            provenance=json.dumps(self.provenance, ensure_ascii=False),
-        )
+        atoms.info.update(charge=self.charge, spin=self.multiplicity, multiplicity=self.multiplicity)
+        if self.name:  # an empty one would swallow the provenance in an XYZ file
+            atoms.info["name"] = self.name
+        atoms.info["provenance"] = json.dumps(self.provenance, ensure_ascii=False)
         return atoms
 
     @classmethod

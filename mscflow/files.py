@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,7 @@ def _read_object(source: Atoms | SiteCollection, overrides: dict[str, Any]) -> t
     """Return the cluster of an ASE or pymatgen object; of a periodic one the molecule with most metals."""
     if isinstance(source, Atoms):
         if source.pbc.any() and source.cell.rank == source.cell.shape[0]:
-            info = {k: source.info[k] for k in ("charge", "multiplicity") if k in source.info}
-            return _one_molecule(_periodic(source), {**info, **overrides})
+            return _one_molecule(_periodic(source), overrides, source.info)
         return _from_ase(source, overrides), []
     from pymatgen.core import Molecule, Structure
 
@@ -129,15 +129,7 @@ def _read_object(source: Atoms | SiteCollection, overrides: dict[str, Any]) -> t
     if isinstance(source, Molecule):
         return Cluster.from_pymatgen(source, **overrides), []
     if isinstance(source, Structure):
-        atoms, charge = source.to_ase_atoms(), source.charge
-        if not charge or "charge" in overrides:
-            return _read_object(atoms, overrides)
-        cluster, repairs = _read_object(atoms, {**overrides, "charge": charge})
-        if len(cluster) != len(source):
-            raise InputError(
-                f"the charge {charge:+g} is that of several molecules: give that of {cluster.formula}"
-            )
-        return cluster, repairs
+        return _one_molecule(_periodic(source.to_ase_atoms()), overrides, {"charge": source.charge or 0})
     raise InputError(
         f"a file, ASE atoms, or a pymatgen Molecule or Structure is needed, not {type(source).__name__}"
     )
@@ -161,13 +153,27 @@ def write(cluster: Cluster, path: str | Path) -> Path:
             path.write_text(json.dumps(cluster.as_dict(), indent=1) + "\n")
         else:
             atoms = cluster.to_ase()
-            if kind == "extxyz":  # ASE's reader takes a backslash for an escape, its writer does not
-                for key in ("name", "provenance"):
-                    atoms.info[key] = atoms.info[key].replace("\\", "\\\\")
+            if kind == "extxyz":
+                atoms.info.update({k: _readable(v) for k, v in atoms.info.items() if isinstance(v, str)})
             ase_write(path, atoms, format=kind)
     except OSError as err:
         raise InputError(f"{path}: cannot be written: {err.strerror or err}") from err
     return path
+
+
+def _readable(text: str) -> str:
+    """Return what ASE's writer has to be given for its reader to find a text: as JSON where it must.
+
+    The reader takes a backslash for an escape, which the writer does not, and 007 for a number.
+    """
+    from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
+
+    plain = text.replace("\\", "\\\\")
+    line = key_val_dict_to_str({"text": plain})
+    found = key_val_str_to_dict(line)["text"]
+    if len(line.splitlines()) == 1 and isinstance(found, str) and found == text:
+        return plain
+    return "_JSON " + json.dumps(text).replace("\\", "\\\\")
 
 
 def require_writable(path: Path) -> None:
@@ -213,6 +219,8 @@ def _read_xyz(path: Path, overrides: dict[str, Any]) -> tuple[Cluster, list[str]
         crystal = Crystal(atoms.get_chemical_symbols(), atoms.get_positions(), frame.cell)
         if bonds_cross_border(crystal):
             whole = one_cluster(crystal)
+            if len(whole.symbols) < len(atoms):
+                _require_own_state(atoms.info, overrides, whole)
             info, atoms = atoms.info, Atoms(whole.symbols, positions=whole.positions)
             atoms.info = info
             repairs += ["the molecule was made whole across the borders of the cell", *whole.repairs]
@@ -245,14 +253,24 @@ def _periodic(atoms: Atoms) -> Crystal:
 
 
 def _one_molecule(
-    crystal: Crystal, overrides: dict[str, Any], *, complete: bool = False
+    crystal: Crystal,
+    overrides: dict[str, Any],
+    info: Mapping[str, Any] | None = None,
+    *,
+    complete: bool = False,
 ) -> tuple[Cluster, list[str]]:
-    """Return one whole molecule of a crystal; hydrogens and charge are added where the file gives none."""
+    """Return one whole molecule of a crystal; hydrogens and charge are added where the file gives none.
+
+    What `info` says of charge and spin is that of the whole crystal.
+    """
     keep, repairs = without_duplicates(crystal.symbols, crystal.positions)
     crystal = Crystal(
         [crystal.symbols[i] for i in keep], crystal.positions[keep], crystal.cell, crystal.repairs + repairs
     )
     molecule = one_cluster(crystal)
+    if len(molecule.symbols) < len(crystal.symbols):
+        _require_own_state(info or {}, overrides, molecule)
+    overrides = {**_state(info or {}), **overrides}
     symbols, positions, repairs = molecule.symbols, molecule.positions, molecule.repairs
     if complete:
         hydrogens = missing_hydrogens(_draft(symbols, positions))
@@ -273,6 +291,22 @@ def _one_molecule(
             overrides = {**overrides, "charge": charge}
             repairs.append(f"the charge {charge:+d} is the sum of the oxidation states, the file gives none")
     return Cluster(symbols, positions, **overrides), repairs
+
+
+def _state(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return charge and multiplicity where ASE's `info` gives them."""
+    found = {"charge": info.get("charge"), "multiplicity": info.get("multiplicity", info.get("spin"))}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _require_own_state(info: Mapping[str, Any], overrides: Mapping[str, Any], molecule: Crystal) -> None:
+    """Refuse charge and multiplicity of several molecules of which one was taken, unless they are given."""
+    for key, usual in (("charge", 0), ("multiplicity", 1)):
+        value = _state(info).get(key, usual)
+        if key not in overrides and isinstance(value, Real) and value != usual:
+            formula = _draft(molecule.symbols, molecule.positions).formula
+            shown = f"{value:+g}" if key == "charge" else f"{value:g}"
+            raise InputError(f"the {key} {shown} is that of several molecules: give that of {formula}")
 
 
 def _draft(symbols: Sequence[str], positions: np.ndarray) -> Cluster:

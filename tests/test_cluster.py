@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.io import read as ase_read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,23 @@ def test_files_keep_charge_spin_name_and_provenance(manganese, tmp_path, suffix)
     assert again.multiplicity == 6
     assert (again.name, again.provenance) == (manganese.name, manganese.provenance)
     np.testing.assert_allclose(again.positions, manganese.positions, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "name", ["007", "1e3", "1.50", "T", "1 2 3", "a\nb", "two\u2028lines", "5' [end", "C:\\0", "a\tb", " x "]
+)
+def test_an_xyz_file_keeps_any_name(manganese, tmp_path, name):
+    again = read(write(manganese.replace(name=name), tmp_path / "mn.xyz"))
+    assert (again.name, again.provenance) == (name, manganese.provenance)
+
+
+def test_a_cluster_without_a_name_keeps_its_provenance(manganese, tmp_path):
+    nameless = manganese.replace(name="")
+    again = read(write(nameless, tmp_path / "mn.xyz"))
+    assert (again.name, again.provenance) == ("mn", manganese.provenance)
+    nameless.replace(provenance={"source": "test"}).to_ase().write(tmp_path / "by_ase.xyz")
+    by_ase = Cluster.from_ase(ase_read(tmp_path / "by_ase.xyz"))
+    assert (by_ase.name, by_ase.provenance) == ("", {"source": "test"})
 
 
 def test_ase_pymatgen_and_dict_round_trips_are_exact(manganese):

@@ -97,13 +97,31 @@ def test_a_metal_without_an_oxidation_state_is_named():
         *("C[N+](=O)[O-]", "[N+](=O)([O-])[O-]", "c1ccncc1", "CC#N", "C[N+](C)(C)C"),
         *("CP(C)(C)=O", "CP(C)(=O)[O-]", "CP(C)(C)=S", "C[P+](C)(C)C", "F[P-](F)(F)(F)(F)F"),
         *("CS(C)=O", "CS(=O)(=O)[O-]", "OS(=O)(=O)[O-]", "CN(C)C(=S)[S-]", "[O-]Cl(=O)(=O)=O"),
-        *("F[B-](F)(F)F", "C1CCOC1", "[S-]C#N", "[N-]=[N+]=[N-]", "[C-]#N"),
+        *("[O-]c1ccccc1", "CC([O-])=CC(C)=O", "CC(O)=CC(C)=O", "CC(=O)CC(C)=O", "CC(=O)c1ccccc1"),
+        *("O=C1C=CC(=O)C=C1", "[O-]c1cccc2cccnc12", "[O-]C(=O)c1ccccc1O", "O=c1cccccc1[O-]"),
+        *("[O-]c1ccc([N+](=O)[O-])cc1", "[O-]c1ccccc1[O-]", "O=c1cc[nH]cc1", "CC=O", "C=CC(C)=O"),
+        *("NC(=O)c1ccccc1", "F[B-](F)(F)F", "C1CCOC1", "[S-]C#N", "[N-]=[N+]=[N-]", "[C-]#N"),
     ],
 )
 def test_free_molecules_and_ions_have_their_charge(smiles):
+    symbols, positions, charge = embedded(smiles)
+    cluster = Cluster(symbols, positions, charge=charge)
+    assert topology(cluster).charge_balance.expected == charge
+
+
+@pytest.mark.parametrize("smiles", ["c1cccc(c1)[O-]", "CC([O-])=CC(C)=O", "CC=O", "CC([O-])=O"])
+def test_a_ligand_on_a_cation_has_the_charge_of_the_free_one(smiles):
+    symbols, positions, charge = embedded(smiles)
+    oxygen = positions[symbols.index("O")]
+    outwards = oxygen - positions[symbols.index("O") - 1]
+    cadmium = oxygen + 2.2 * outwards / np.linalg.norm(outwards)
+    (ligand,) = topology(Cluster(("Cd", *symbols), np.vstack([cadmium, positions]), 2 + charge)).ligands
+    assert ligand.charge == charge
+
+
+def embedded(smiles: str) -> tuple[list[str], np.ndarray, int]:
+    """Elements, coordinates and charge of a molecule."""
     molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
     EmbedMolecule(molecule, randomSeed=1)
     symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
-    charge = Chem.GetFormalCharge(molecule)
-    cluster = Cluster(symbols, molecule.GetConformer().GetPositions(), charge=charge)
-    assert topology(cluster).charge_balance.expected == charge
+    return symbols, molecule.GetConformer().GetPositions(), Chem.GetFormalCharge(molecule)

@@ -74,7 +74,7 @@ def homology(a: Cluster, b: Cluster, *, mirror: bool = True, tolerance: float = 
     Raises
     ------
     InputError
-        If one of them has no anion with three cations around it.
+        If one of them has no anion with three cations around it, or no three atoms fit within `tolerance`.
     """
     return homologies(a, b, mirror=mirror, tolerance=tolerance)[0]
 
@@ -91,10 +91,18 @@ def homologies(
     for mirrored in (False, True) if mirror else (False,):
         skeleton = first.mirrored() if mirrored else first
         for start in _starts(skeleton, second):
-            mapping, rmsd = _grown(skeleton, second, start, tolerance)
+            grown = _grown(skeleton, second, start, tolerance)
+            if grown is None:
+                continue
+            mapping, rmsd = grown
             key = frozenset(mapping.values())
             if key not in best or rmsd < best[key][1]:
                 best[key] = (mapping, rmsd, mirrored)
+    if not best:
+        raise InputError(
+            f"nothing of {a.name or a.formula} fits on {b.name or b.formula} within {tolerance} Å: "
+            "a larger tolerance is needed"
+        )
     largest = max(map(len, best))
     found = [value for key, value in best.items() if len(key) == largest]
     found.sort(key=lambda value: (round(value[1], 6), value[2], sorted(value[0].items())))
@@ -137,8 +145,11 @@ def _starts(a: _Skeleton, b: _Skeleton) -> Iterator[dict[int, int]]:
 
 def _grown(
     a: _Skeleton, b: _Skeleton, start: dict[int, int], tolerance: float
-) -> tuple[dict[int, int], float]:
-    """Superpose, match nearest atoms of a kind, and repeat until the match no longer changes."""
+) -> tuple[dict[int, int], float] | None:
+    """Superpose, match nearest atoms of a kind, and repeat until the match no longer changes.
+
+    None if fewer than three atoms match from the start.
+    """
     mapping = start
     trees = {kind: [j for j in b.atoms if b.kinds[j] == kind] for kind in (True, False)}
     for _ in range(N_ROUNDS):
@@ -150,6 +161,8 @@ def _grown(
             for i, d, n in sorted(zip(mine, distance, nearest, strict=True), key=lambda row: row[1]):
                 if d < tolerance and targets[n] not in new.values():
                     new[i] = targets[n]
+        if len(new) < MIN_NEIGHBOURS and mapping is start:
+            return None
         if new == mapping or len(new) < MIN_NEIGHBOURS:
             break
         mapping = new

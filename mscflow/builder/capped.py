@@ -120,14 +120,19 @@ def problems_of(found: Topology, core: Core, lost: Sequence[Binding]) -> str:
     for metal in found.metals:
         if graph.degree(metal) > COORDINATION[symbols[metal]][1]:
             return f"{symbols[metal]} (atom {metal}) has {graph.degree(metal)} bonds"
-    with_h, without_h = shortest_contacts(found)
-    if with_h < MIN_CONTACT_H or without_h < MIN_CONTACT:
-        return f"shortest contacts {with_h:.2f} Å (with H) and {without_h:.2f} Å"
-    return ""
+    return too_near(found)
 
 
 def _cations(core: Core, binding: Binding) -> str:
     return " and ".join(f"{core.symbols[m]} (atom {m})" for m in binding.metals)
+
+
+def too_near(found: Topology, before: tuple[float, float] = (np.inf, np.inf)) -> str:
+    """Return which contacts are too short, or nothing; those `before` an edit are allowed in any case."""
+    with_h, without_h = shortest_contacts(found)
+    if with_h < min(MIN_CONTACT_H, before[0]) or without_h < min(MIN_CONTACT, before[1]):
+        return f"shortest contacts {with_h:.2f} Å (with H) and {without_h:.2f} Å"
+    return ""
 
 
 def shortest_contacts(found: Topology) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from mscflow.builder.assignment import Binding, Mode
+from mscflow.builder.capped import shortest_contacts, too_near
 from mscflow.builder.core import Core
 from mscflow.builder.ligands import Kind, LigandTemplate, identify, ligand_template
 from mscflow.builder.shell import Placed, regrown, with_one_more
@@ -51,7 +52,7 @@ def swap_ligands(cluster: Cluster, names: Mapping[str, str]) -> Cluster:
     Raises
     ------
     InputError
-        If the cluster has no such ligand, or the two bind in different ways.
+        If the cluster has no such ligand, the two bind in different ways, or the new ones have no room.
     """
     graph = topology(cluster)
     wanted = {ligand_template(old).name: ligand_template(new) for old, new in names.items()}
@@ -75,19 +76,39 @@ def swap_ligands(cluster: Cluster, names: Mapping[str, str]) -> Cluster:
     shell = regrown(core, shell, moving)
     free = [i for fragment in graph.fragments if not fragment.metals for i in fragment.atoms]
     symbols = (*core.symbols, *(s for p in shell for s in p.template.symbols))
-    return cluster.replace(
+    swapped = cluster.replace(
         symbols=(*symbols, *(cluster.symbols[i] for i in free)),
         positions=np.vstack([core.positions, *(p.positions for p in shell), cluster.positions[free]]),
         name=_renamed(cluster.name, wanted),
         provenance=_edited(cluster, swap_ligands={old: new.name for old, new in wanted.items()}),
     )
+    _require_room(graph, topology(swapped), core, shell)
+    return swapped
+
+
+def _require_room(before: Topology, after: Topology, core: Core, shell: Sequence[Placed]) -> None:
+    """Refuse new ligands that touch: other bonds than those drawn, or contacts nearer than `build` allows."""
+    expected, start = set(core.bonds), len(core)
+    for placed in shell:
+        expected |= {_ordered((start + i, start + j)) for i, j in placed.template.bonds}
+        start += len(placed.template.symbols)
+    found = {
+        (i, j)
+        for i, j in map(_ordered, after.graph.edges)
+        if i < start and not (i in after.metals and len(core) <= j < start)
+    }
+    contacts = too_near(after, shortest_contacts(before))
+    problem = f"{len(found ^ expected)} bond(s) differ" if found != expected else contacts
+    if problem:
+        raise InputError(f"no room for the new ligands of {_label(before.cluster)}: {problem}")
 
 
 def truncate_ligands(cluster: Cluster) -> Cluster:
     """Cut every ligand behind its donors: carboxylates become formates, amines NH3, phosphines PH3.
 
     What hangs on a donor (on the carbon of a carboxylate) is replaced by one hydrogen in the same direction:
-    the cheap DFT model of a crystal structure. Free molecules stay as they are.
+    the cheap DFT model of a crystal structure. A ligand of several donor groups becomes several, a diamine
+    two NH3. Free molecules stay as they are.
 
     Raises
     ------
@@ -112,7 +133,7 @@ def truncate_ligands(cluster: Cluster) -> Cluster:
     kept = sorted(keep)
     changed: dict[str, Any] = {"symbols": [symbols[i] for i in kept], "positions": positions[kept]}
     n_electrons = sum(atomic_numbers[symbol] for symbol in changed["symbols"])
-    _require_same_charges(graph, topology(Cluster(**changed, multiplicity=1 + n_electrons % 2)))
+    _require_same_charges(graph, topology(Cluster(**changed, multiplicity=1 + n_electrons % 2)), kept)
     return cluster.select(
         kept,
         **changed,
@@ -121,14 +142,16 @@ def truncate_ligands(cluster: Cluster) -> Cluster:
     )
 
 
-def _require_same_charges(before: Topology, after: Topology) -> None:
-    """Refuse ligands whose formal charge is another one after truncation."""
-    ligands = (sorted(graph.ligands, key=lambda ligand: ligand.donors) for graph in (before, after))
-    for old, new in zip(*ligands, strict=True):
-        if old.charge != new.charge:
+def _require_same_charges(before: Topology, after: Topology, kept: Sequence[int]) -> None:
+    """Refuse ligands whose formal charge is another one after truncation; `kept` are the old atom indices."""
+    for old in before.ligands:
+        new = [piece for piece in after.fragments if kept[piece.atoms[0]] in old.atoms]
+        charge = sum(piece.charge for piece in new)
+        if old.charge != charge:
             raise InputError(
-                f"{old.formula} of {_label(before.cluster)} cannot be truncated: {new.formula} would have "
-                f"charge {new.charge:+d} instead of {old.charge:+d}; swap it for a smaller ligand first"
+                f"{old.formula} of {_label(before.cluster)} cannot be truncated: "
+                f"{' and '.join(piece.formula for piece in new)} would have charge {charge:+d} instead of "
+                f"{old.charge:+d}; swap it for a smaller ligand first"
             )
 
 
@@ -207,7 +230,19 @@ def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) ->
     tuple of Cluster
         What remains, and the complex, both with the coordinates they had.
     """
-    graph = topology(cluster)
+    chosen = complex_ligands(topology(cluster), metal, ligands)
+    atoms = [metal, *(i for ligand in chosen for i in ligand.atoms)]
+    spins = unpaired(cluster.symbols[metal])
+    rest = _without(cluster, atoms, 0, spins, remove_complex=metal)
+    unit = cluster.select(
+        atoms, charge=0, multiplicity=1 + spins, name="", provenance=_edited(cluster, complex=metal)
+    )
+    return rest, unit
+
+
+def complex_ligands(graph: Topology, metal: int, ligands: Sequence[int] = ()) -> list[Ligand]:
+    """Return the ligands that leave with a cation as a neutral complex; see `remove_complex`."""
+    cluster = graph.cluster
     if metal not in graph.metals:
         raise InputError(f"atom {metal} of {_label(cluster)} is no cation; cations: {list(graph.metals)}")
     needed = METALS[cluster.symbols[metal]]
@@ -218,14 +253,7 @@ def remove_complex(cluster: Cluster, metal: int, ligands: Sequence[int] = ()) ->
             f"neutral complex, not {sum(ligand.charge for ligand in chosen):+d}"
         )
     own = (ligand for ligand in graph.ligands if ligand.charge == 0 and ligand.metals == (metal,))
-    chosen += [ligand for ligand in own if ligand not in chosen]
-    atoms = [metal, *(i for ligand in chosen for i in ligand.atoms)]
-    spins = unpaired(cluster.symbols[metal])
-    rest = _without(cluster, atoms, 0, spins, remove_complex=metal)
-    unit = cluster.select(
-        atoms, charge=0, multiplicity=1 + spins, name="", provenance=_edited(cluster, complex=metal)
-    )
-    return rest, unit
+    return [*chosen, *(ligand for ligand in own if ligand not in chosen)]
 
 
 def add_ligand(cluster: Cluster, name: str, metal: int) -> Cluster:
@@ -315,11 +343,11 @@ def _own_ligands(graph: Topology, metal: int) -> list[Ligand]:
 
 
 def _stem(graph: Topology, ligand: Ligand) -> set[int]:
-    """Return donors of a ligand, and both oxygens and the carbon of a carboxylate."""
+    """Return donors of a ligand, and both oxygens and the carbon of a carboxylate that binds."""
     stem = set(ligand.donors)
     for atom in ligand.atoms:
         oxygens = {j for j in graph.graph[atom] if graph.cluster.symbols[j] == "O"}
-        if graph.cluster.symbols[atom] == "C" and len(oxygens) > 1:
+        if graph.cluster.symbols[atom] == "C" and len(oxygens) > 1 and oxygens & set(ligand.donors):
             stem |= {atom, *oxygens}
     return stem
 

@@ -48,7 +48,7 @@ def balanced(
     ------
     InputError
         If no numbers balance every element and charge; the message names the elements that no reservoir
-        contains.
+        contains, and the charge where all reservoirs are neutral.
     """
     species = [*reactants, *products, *reservoirs]
     signs = [-1.0] * len(reactants) + [1.0] * len(products)
@@ -88,15 +88,16 @@ def interconversion(a: Cluster, b: Cluster, reservoirs: Sequence[Cluster]) -> Re
 
 
 def _why_not(reactants: Sequence[Cluster], products: Sequence[Cluster], reservoirs: Sequence[Cluster]) -> str:
-    """Return which elements no reservoir contains, or that the numbers do not come out."""
+    """Return which elements (or charge) no reservoir contains, or that the numbers do not come out."""
     left, right = (" + ".join(c.name or c.formula for c in side) for side in (reactants, products))
     equation = f"{left} → {right}"
     excess: Counter[str] = Counter()
     for sign, side in ((-1, reactants), (1, products)):
         for cluster in side:
-            for symbol, count in cluster.composition.items():
+            for symbol, count in {**cluster.composition, "charge": cluster.charge}.items():
                 excess[symbol] += sign * count
     contained = {symbol for cluster in reservoirs for symbol in cluster.composition}
+    contained |= {"charge" for cluster in reservoirs if cluster.charge}
     missing = {symbol: n for symbol, n in sorted(excess.items()) if n and symbol not in contained}
     if missing:
         amounts = ", ".join(f"{symbol} {n:+d}" for symbol, n in missing.items())

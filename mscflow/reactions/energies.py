@@ -61,9 +61,9 @@ class ReactionEnergy(BaseModel):
         What is distinguished, the equation, and where.
     kind
         Of another reaction than a cation exchange: what happens.
-    ion, n, leaving, arrangement
-        Of an exchange: incoming cation and number of them, binding modes of the leaving ligands, and which
-        arrangement of its ligands the reactant had.
+    ion, n, replaced, leaving, arrangement
+        Of an exchange: incoming cation and number of them, elements of the outgoing cations, binding modes of
+        the leaving ligands, and which arrangement of its ligands the reactant had.
     energy
         ΔE / eV, products minus reactants, electronic (no vibrations).
     energy_kj_mol
@@ -89,6 +89,7 @@ class ReactionEnergy(BaseModel):
     kind: str = ""
     ion: str
     n: int = 1
+    replaced: list[str] = Field(default_factory=list)
     leaving: list[str]
     arrangement: int = 1
     energy: float
@@ -366,6 +367,7 @@ def _reaction_energy(
         kind=reaction.tags.get("kind", ""),
         ion=reaction.tags.get("ion", ""),
         n=len(reaction.tags.get("sites", ())) or 1,
+        replaced=list(reaction.tags.get("replaced", ())),
         leaving=list(reaction.tags.get("leaving", ())),
         arrangement=reaction.tags.get("arrangement", 1),
         energy=energy,

@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, combinations, product
+from itertools import combinations, islice
 from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from mscflow.builder.edit import ligand_name, multiplicity_after
 from mscflow.builder.ligands import LIGANDS
@@ -78,7 +80,8 @@ def exchanges(
         that differ with any ligand shell.
     search
         Which ligands leave with each cation that is replaced by one of lower charge: ``"nearest"``, those
-        that bind the fewest cations beside it; ``"all"``, every choice among its own.
+        that bind the fewest cations beside it; ``"all"``, every choice among its own. Where it has fewer than
+        have to leave, all of its own do, and the next ones.
 
     Yields
     ------
@@ -175,17 +178,33 @@ def _group(cluster: Cluster, candidates: Sequence[int], symmetry: Symmetry) -> l
 
 def _joint(graph: Topology, chosen: Sequence[int], ion: Ion, search: Search) -> Iterator[tuple[Ligand, ...]]:
     """Yield sets of ligands of one kind that may leave together, as many per site as keep it neutral."""
-    kind = dict(zip(graph.ligands, kinds(graph.cluster), strict=True))
-    per_site = [list(_leaving(graph, site, ion)) for site in chosen]
-    if search == "nearest":
-        for choices in per_site:
-            choices.sort(key=lambda ligands: sum(len(lig.metals) for lig in ligands))
-    for choice in product(*per_site):
-        leaving = tuple(ligand for ligands in choice for ligand in ligands)
-        if len(set(leaving)) == len(leaving) and len({kind[ligand] for ligand in leaving}) < 2:
-            yield leaving
-            if search == "nearest":
-                return
+    sites = [_Leaving(graph, site, _surplus(graph.cluster.symbols[site], ion)) for site in chosen]
+    found = _completed((), sites, search)
+    return islice(found, 1) if search == "nearest" else found
+
+
+def _completed(
+    taken: tuple[Ligand, ...], sites: Sequence[_Leaving], search: Search
+) -> Iterator[tuple[Ligand, ...]]:
+    """Yield the ways to go on, site by site, from ligands that are taken already."""
+    if not sites:
+        yield taken
+        return
+    site, *rest = sites
+    for ligands in site.choices(taken, search):
+        if _enough_for(rest, (*taken, *ligands)):
+            yield from _completed((*taken, *ligands), rest, search)
+
+
+def _enough_for(sites: Sequence[_Leaving], taken: tuple[Ligand, ...]) -> bool:
+    """Return whether every site can still have its number of ligands: none of them leaves with two.
+
+    Without this, a search among many sites finds out only at the last ones, again and again.
+    """
+    rows = [site.open_to(taken) for site in sites for _ in range(site.surplus)]
+    if not rows or not taken:
+        return True
+    return bool((maximum_bipartite_matching(csr_array(np.array(rows)), perm_type="column") >= 0).all())
 
 
 def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
@@ -213,18 +232,50 @@ def chosen_sites(graph: Topology, sites: Sites) -> list[int]:
     return sorted({int(site) for site in sites})
 
 
-def _leaving(graph: Topology, site: int, ion: Ion) -> Iterable[tuple[Ligand, ...]]:
-    """Yield the sets of ligands that may leave with the cation at `site`."""
-    surplus = _surplus(graph.cluster.symbols[site], ion)
-    by_kind: dict[str, list[Ligand]] = {}
-    for ligand, kind in zip(graph.ligands, kinds(graph.cluster), strict=True):
-        if ligand.charge == -1:
-            by_kind.setdefault(kind, []).append(ligand)
-    anionic = [members for members in by_kind.values() if len(members) >= surplus]
-    near = [[ligand for ligand in members if site in ligand.metals] for members in anionic]
-    if all(len(members) < surplus for members in near):  # then also the next ones, of equal distance in bonds
-        near = [_nearest(graph, site, members, surplus) for members in anionic]
-    return chain.from_iterable(combinations(members, surplus) for members in near) if surplus else [()]
+class _Leaving:
+    """Which ligands may leave with the cation at a site.
+
+    Those of a kind of which it has enough are its own; where there is no such kind, all of its own and the
+    next ones, of equal distance in bonds.
+    """
+
+    def __init__(self, graph: Topology, site: int, surplus: int) -> None:
+        self.graph, self.site, self.surplus = graph, site, surplus
+        self.kind = dict(zip(graph.ligands, kinds(graph.cluster), strict=True))
+        self.anions = [ligand for ligand in graph.ligands if ligand.charge == -1]
+        own = Counter(self.kind[ligand] for ligand in self.anions if site in ligand.metals)
+        self.has_enough = max(own.values(), default=0) >= surplus
+
+    def choices(self, taken: tuple[Ligand, ...], search: Search) -> list[tuple[Ligand, ...]]:
+        """Return the sets that may leave beside ligands that are taken, with search "nearest" sorted."""
+        if not self.surplus:
+            return [()]
+        found: list[tuple[Ligand, ...]] = []
+        for kind in dict.fromkeys(self.kind[ligand] for ligand in taken[:1] or self.anions):
+            left = [lig for lig in self.anions if self.kind[lig] == kind and lig not in taken]
+            own = [ligand for ligand in left if self.site in ligand.metals]
+            if self.has_enough:
+                found += combinations(own, self.surplus)
+            elif len(left) >= self.surplus:
+                n_others = self.surplus - len(own)
+                others = [ligand for ligand in left if ligand not in own]
+                near = _nearest(self.graph, self.site, others, n_others)
+                found += [
+                    tuple(sorted((*own, *more), key=lambda lig: lig.atoms))
+                    for more in combinations(near, n_others)
+                ]
+        if search == "nearest":
+            found.sort(key=lambda ligands: sum(len({*lig.metals} - {self.site}) for lig in ligands))
+        return found
+
+    def open_to(self, taken: tuple[Ligand, ...]) -> list[bool]:
+        """Return of each anion whether it may leave with the cation beside ligands that are taken."""
+        return [
+            ligand not in taken
+            and self.kind[ligand] == self.kind[taken[0]]
+            and (not self.has_enough or self.site in ligand.metals)
+            for ligand in self.anions
+        ]
 
 
 def _surplus(symbol: str, ion: Ion) -> int:
@@ -282,6 +333,7 @@ def _reaction(graph: Topology, ion: Ion, sites: Sequence[int], leaving: tuple[Li
             "sites": list(sites),
             "leaving": [_mode(lost) for lost in leaving],
             "ligand": ligand,
+            "replaced": sorted(replaced.elements()),
         },
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mscflow.builder.edit import ligand_name, remove_complex
+from mscflow.builder.edit import complex_ligands, ligand_name, remove_complex
 from mscflow.builder.fragments import fragment
 from mscflow.builder.ligands import ligand_template
 from mscflow.builder.precursors import precursor
@@ -88,12 +88,13 @@ def displacement(cluster: Cluster, site: int, neutral: str, n: int = 1) -> React
 def _vacancy(cluster: Cluster, site: int) -> tuple[Cluster, str, str, dict[str, int]]:
     """Return the cluster without the complex at a site, the cation, its anion's name and neutral ligands."""
     rest, unit = remove_complex(cluster, site)
-    graph = topology(unit)
-    named = [(ligand_name(graph, fragment), fragment.charge) for fragment in graph.fragments]
+    graph = topology(cluster)
+    ligands = complex_ligands(graph, site)
+    named = [(ligand_name(graph, ligand), ligand.charge) for ligand in ligands]
     names = {name for name, charge in named if charge}
     neutral = Counter(name for name, charge in named if name and not charge)
     if len(names) != 1 or any(name is None for name, _ in named):
-        formulas = sorted({fragment.formula for fragment in graph.fragments})
+        formulas = sorted({ligand.formula for ligand in ligands})
         raise InputError(
             f"{cluster.symbols[site]} (atom {site}) would leave with {', '.join(formulas)}: "
             "the reference complex needs known ligands, its anions of one kind"

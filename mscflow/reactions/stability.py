@@ -4,14 +4,17 @@ The environment exchanges the molecular complex of an incoming ion for that of t
 chemical potential of the incoming complex minus that of the outgoing one, relative to both as computed (pure
 molecules at the level of the energies). A cluster with n ions exchanged at the cost ΔE then has
 Ω = ΔE − n Δμ, and the stable one is the lowest. Where the cluster was computed in several arrangements of its
-ligands, the cost counts from the lowest of them, and so does n = 0.
+ligands, the cost counts from the lowest of them, and so does n = 0. Δμ is another one for each outgoing
+complex: costs of Zn for In and of Zn for Cd are never compared.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import gcd
 
 import numpy as np
 
@@ -55,19 +58,37 @@ class Range:
     high: float
 
 
-def compositions(energies: ReactionEnergies, ion: str) -> list[Composition]:
+def outgoing(energies: ReactionEnergies, ion: str) -> list[str]:
+    """Return what the ion replaces: elements and their ratio, e.g. ``In``, ``CdIn``; lowest cost first.
+
+    One is empty in documents that do not say what they replaced.
+    """
+    return list(dict.fromkeys(_outgoing(row) for row in _exchanges(energies, ion)))
+
+
+def compositions(energies: ReactionEnergies, ion: str, replaced: str | None = None) -> list[Composition]:
     """Return the best placement for each number of ions, the cluster as it was first.
 
     One of which a species changed counts only where there is no other.
 
+    Parameters
+    ----------
+    energies
+        The reactions.
+    ion
+        The incoming cation.
+    replaced
+        One of `outgoing`; by default the first.
+
     Raises
     ------
     InputError
-        If there is no exchange of the ion.
+        If there is no such exchange.
     """
-    rows = [row for row in energies.reactions if row.ion == ion and not row.kind]
+    replaced = next(iter(outgoing(energies, ion)), "") if replaced is None else replaced
+    rows = [row for row in _exchanges(energies, ion) if _outgoing(row) == replaced]
     if not rows:
-        raise InputError(f"no exchange of {ion} among the reactions")
+        raise InputError(f"no exchange of {ion}{f' for {replaced}' if replaced else ''} among the reactions")
     free = all(row.gibbs is not None for row in rows)
 
     def cost(row: ReactionEnergy) -> float:
@@ -83,6 +104,18 @@ def compositions(energies: ReactionEnergies, ion: str) -> list[Composition]:
         best = min((row for row in rows if row.n == n), key=rank)
         found.append(Composition(n, cost(best), best.label))
     return found
+
+
+def _exchanges(energies: ReactionEnergies, ion: str) -> list[ReactionEnergy]:
+    return [row for row in energies.reactions if row.ion == ion and not row.kind]
+
+
+def _outgoing(row: ReactionEnergy) -> str:
+    counts = Counter(row.replaced)
+    ratio = gcd(*counts.values())
+    return "".join(
+        f"{symbol}{count // ratio if count > ratio else ''}" for symbol, count in sorted(counts.items())
+    )
 
 
 def stable_ranges(found: Sequence[Composition]) -> list[Range]:

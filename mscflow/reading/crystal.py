@@ -97,10 +97,12 @@ def _expanded(small: SmallStructure, assemblies: dict[str, str]) -> Crystal:
     }
     sites = [(n, site, _symbol(site.element.name)) for n, site in enumerate(small.sites)]
     placed: list[tuple[str, np.ndarray]] = []
+    fractions = np.empty((sum(map(len, copies.values())), 3))
     left_out = {n for n, _, _ in sites}
 
     def place(n: int, symbol: str, fraction: np.ndarray, limit: float) -> None:
-        if all(_periodic_distance(fraction, other, cell) > limit for _, other in placed):
+        if (_periodic_distances(fractions[: len(placed)], fraction, cell) > limit).all():
+            fractions[len(placed)] = fraction
             placed.append((symbol, fraction))
             left_out.discard(n)
 
@@ -168,7 +170,7 @@ def _operations(small: SmallStructure) -> Iterable[Op]:
 
 def _special(copies: list[np.ndarray], cell: np.ndarray) -> bool:
     """Whether symmetry maps a site onto itself, whose occupancy may count its multiplicity."""
-    return any(_periodic_distance(copies[0], other, cell) < SAME_SITE for other in copies[1:])
+    return bool((_periodic_distances(np.array(copies[1:]).reshape(-1, 3), copies[0], cell) < SAME_SITE).any())
 
 
 def _symbol(element: str) -> str:
@@ -176,9 +178,10 @@ def _symbol(element: str) -> str:
     return "H" if element == "D" else element
 
 
-def _periodic_distance(a: np.ndarray, b: np.ndarray, cell: np.ndarray) -> float:
-    delta = a - b
-    return float(np.linalg.norm((delta - np.round(delta)) @ cell))
+def _periodic_distances(many: np.ndarray, one: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Return the distances / Å of many sites to one, shape (n,), from fractional coordinates."""
+    delta = many - one
+    return np.linalg.norm((delta - np.round(delta)) @ cell, axis=1)
 
 
 def one_cluster(crystal: Crystal) -> Crystal:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from mscflow.chemistry import METALS
+from mscflow.charges import PSEUDOHALIDES
+from mscflow.chemistry import METALS, covalent_radius
 from mscflow.cluster import Cluster
 from mscflow.topology import topology
 
@@ -21,7 +24,16 @@ DOUBLE = {"O": 1.30, "N": 1.37}
 """Bonds of carbon to these that are shorter / Å are double or delocalised: C=O 1.21, amide C–N 1.33 Å."""
 
 TRIPLE = 1.22
-"""A shorter C–N bond / Å is that of a nitrile."""
+"""A shorter bond of nitrogen to C or N / Å is that of a nitrile, or the last one of an azide."""
+
+ONE_DOUBLE = {"C": 1.32, "N": 1.30}
+BOTH_AROMATIC = {"C": 1.37, "N": 1.37}
+"""A nitrogen is sp2 with one bond shorter / Å than the first (imines 1.28, azo 1.25 Å; amides 1.33 Å), or
+with two shorter than the second (pyridine 1.34, pyridazine N–N 1.34 Å; anilides 1.38, hydrazides 1.38 Å)."""
+
+ORGANOMETALLIC = 1.10
+"""A metal nearer to a carbon than this multiple of the sum of their covalent radii is bonded to it; the
+carbons of chelating carboxylates are at 1.15 or more."""
 
 LINEAR = -0.9
 """Cosine of the angle above which an atom of two bonds is taken for sp."""
@@ -32,15 +44,20 @@ def missing_hydrogens(cluster: Cluster) -> np.ndarray:
 
     A carbon has two neighbours if they lie on one line; three if three are there in a plane, if its mean C–C
     bond is shorter than 1.44 Å, or if a bond to O or N is a double bond (below 1.30, 1.37 Å) or it carries
-    two oxygens; else four. A nitrogen on a cation has four, three if both its bonds to carbon are below
-    1.37 Å (pyridines); without a cation one less; none is added to a nitrile. Nothing is added where a
-    hydrogen is there already, nor to carbons without a neighbour.
+    two oxygens; else four, cations it is bonded to among them. A nitrogen on a cation has four, three
+    if it is sp2 (imines, pyridines, azo compounds); without a cation one less; none is added to a nitrile.
+    Nothing is added where a hydrogen is there already, nor to carbons without a neighbour, nor to
+    pseudohalides.
     """
-    graph = topology(cluster).graph
+    found = topology(cluster)
+    graph = found.graph
+    complete = {i for ligand in found.fragments if ligand.formula in PSEUDOHALIDES for i in ligand.atoms}
     added: list[np.ndarray] = []
     for atom, symbol in enumerate(cluster.symbols):
-        around = [j for j in graph[atom] if symbol != "C" or cluster.symbols[j] not in METALS]
-        if symbol not in X_H or not around or any(cluster.symbols[j] == "H" for j in around):
+        if symbol not in X_H or atom in complete:
+            continue
+        around = [*graph[atom], *(_organometallic(cluster, found.metals, atom) if symbol == "C" else ())]
+        if not around or any(cluster.symbols[j] == "H" for j in around):
             continue
         n_missing = _valence(cluster, atom, around) - len(around)
         if n_missing > 0:
@@ -55,6 +72,16 @@ def missing_hydrogens(cluster: Cluster) -> np.ndarray:
     return np.reshape(added, (-1, 3))
 
 
+def _organometallic(cluster: Cluster, metals: Sequence[int], carbon: int) -> list[int]:
+    """Return the metals that a carbon is bonded to, which are no neighbours in the bond graph."""
+    distance = np.linalg.norm(cluster.positions[list(metals)] - cluster.positions[carbon], axis=1)
+    return [
+        metal
+        for metal, d in zip(metals, distance, strict=True)
+        if d < ORGANOMETALLIC * (covalent_radius("C") + covalent_radius(cluster.symbols[metal]))
+    ]
+
+
 def _valence(cluster: Cluster, atom: int, around: list[int]) -> int:
     symbols = [cluster.symbols[j] for j in around]
     vectors = cluster.positions[around] - cluster.positions[atom]
@@ -62,11 +89,13 @@ def _valence(cluster: Cluster, atom: int, around: list[int]) -> int:
     units = vectors / lengths[:, None]
     to_carbon = lengths[[symbol == "C" for symbol in symbols]]
     if cluster.symbols[atom] == "N":
-        if to_carbon.min(initial=np.inf) < TRIPLE:
-            return SP
-        aromatic = len(to_carbon) == SP and to_carbon.max() < DOUBLE["N"]
         bound = any(symbol in METALS for symbol in symbols)
-        return (SP2 if aromatic else SP3) - (not bound)
+        bonds = [(s, length) for s, length in zip(symbols, lengths, strict=True) if s in ONE_DOUBLE]
+        if any(length < TRIPLE for _, length in bonds):
+            return SP - (not bound)
+        double = any(length < ONE_DOUBLE[s] for s, length in bonds)
+        aromatic = len(bonds) == SP and all(length < BOTH_AROMATIC[s] for s, length in bonds)
+        return (SP2 if double or aromatic else SP3) - (not bound)
     if len(around) == SP and units[0] @ units[1] < LINEAR:
         return SP
     if symbols.count("O") > 1 or any(

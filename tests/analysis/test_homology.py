@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 
 from mscflow import build, homology
 from mscflow.chemistry import ANIONS
+from mscflow.errors import InputError
 
 SHELLS = {"In26P13": ("formate",), "In26As18": ("formate", "PH3"), "Cd26Se17": ("formate", "PH3")}
 
@@ -55,3 +57,8 @@ def test_the_order_of_atoms_does_not_matter():
     )
     np.testing.assert_allclose(other.rmsd, place.rmsd, atol=1e-6)
     assert {int(order[i]) for i in other.mapping} == set(place.mapping)
+
+
+def test_what_does_not_fit_is_no_homology():
+    with pytest.raises(InputError, match=r"nothing of In4P\(O2CH\)9 fits on .* within 0.001 Å"):
+        homology(build("In4P"), cluster("Cd14Se13"), tolerance=0.001)

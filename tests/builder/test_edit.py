@@ -57,6 +57,19 @@ def test_truncated_amines_are_ammonia():
     assert Counter(ligand_names(short)) == {"formate": 30, "ammonia": 30}
 
 
+def test_truncated_diamines_are_two_ammonia_each():
+    cluster = build("Cd14Se13")
+    n_diamines = sum(ligand.charge == 0 for ligand in topology(cluster).ligands)
+    short = truncate_ligands(cluster)
+    assert Counter(ligand_names(short)) == {"chloride": 2, "ammonia": 2 * n_diamines}
+    assert topology(short).charge_balance.difference == 0
+
+
+def test_an_acid_that_does_not_bind_leaves_nothing_behind():
+    short = truncate_ligands(build("CdL2", "OC(=O)CCCC(=[O:1])[O-:1]"))
+    assert short.composition == build("CdL2", "formate").composition
+
+
 def test_a_truncated_cluster_keeps_its_free_molecules(formate):
     ion = Cluster(("Cl",), np.array([[30.0, 0, 0]]), charge=-1)
     cation = remove_ligand(formate, 3)
@@ -79,6 +92,12 @@ def test_ligands_beside_bridging_halides_can_be_swapped():
     assert set(ligand_names(swapped)) >= {"PMe3"}
     assert topology(swapped).charge_balance.difference == 0
     assert min(shortest_contacts(topology(swapped))) > 1.6
+
+
+def test_ligands_too_bulky_for_a_cluster_are_refused(formate):
+    bulky = "CC(C)(C)C(C(C)(C)C)(C(C)(C)C)C(=[O:1])[O-:1]"
+    with pytest.raises(InputError, match=r"no room for the new ligands of In26P13\(O2CH\)39"):
+        swap_ligands(formate, {"formate": bulky})
 
 
 def test_spins_follow_the_ions():

@@ -12,6 +12,8 @@ from jobflow import Flow, JobStore, run_locally
 from maggma.stores import MemoryStore
 
 from mscflow.builder import build, precursor
+from mscflow.builder.edit import add_ligand, remove_ligand
+from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.jobs import ReactionsMaker, RelaxMaker
@@ -59,6 +61,10 @@ def test_what_cannot_balance_says_what_is_missing():
         interconversion(cadmium, indium, [precursor("Cd2+")])
     with pytest.raises(InputError, match="another reservoir is needed"):
         balanced([atoms({"H": 2}, "H2")], [atoms({"O": 2}, "O2")], [atoms({"H": 2, "O": 1}, "H2O")])
+    helium, ion = atoms({"He": 1}, "He"), atoms({"He": 1}, "He2+").replace(charge=2)
+    for reservoirs in ([], [atoms({"H": 2}, "H2")]):
+        with pytest.raises(InputError, match=r"balance \(charge \+2\): give a reservoir with charge"):
+            balanced([helium], [ion], reservoirs)
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,6 +89,18 @@ def test_binding_leaves_a_vacancy_and_a_neutral_complex(site):
     assert complex_.name == "In(O2CH)3"
     assert topology(rest).charge_balance.difference == 0
     assert reaction.site == site
+
+
+@pytest.mark.parametrize("ligand", ["benzenethiolate", "benzeneselenolate"])
+def test_a_cation_leaves_with_thiolates_and_selenolates_of_its_neighbours(ligand):
+    cluster = fragment("Cd2Se", ligand)
+    site, neighbour = topology(cluster).metals
+    while own := [n for n, lig in enumerate(topology(cluster).ligands) if site in lig.metals]:
+        cluster = remove_ligand(cluster, own[0])
+    while len(topology(cluster).ligands) < 2:
+        cluster = add_ligand(cluster, ligand, neighbour)
+    rest, complex_ = (species for species, _ in binding(cluster, site).species[1:])
+    assert (rest.composition["Cd"], complex_.composition["C"]) == (1, 12)
 
 
 def test_displacement_takes_neutral_ligands_along():

@@ -172,6 +172,28 @@ def test_the_nearest_ligand_is_the_one_that_binds_fewest_cations():
         assert alone.tags["leaving"] == ["chelating"]
 
 
+@pytest.mark.parametrize("search", ["nearest", "all"])
+def test_a_site_with_too_few_ligands_loses_all_of_its_own(search):
+    cluster = build("In4P")
+    while sum(2 in ligand.metals for ligand in topology(cluster).ligands) > 1:
+        spare = next(n for n, lig in enumerate(topology(cluster).ligands) if 2 in lig.metals)
+        cluster = remove_ligand(cluster, spare)
+    graph = topology(cluster)
+    own = next(n for n, ligand in enumerate(graph.ligands) if 2 in ligand.metals)
+    reactions = exchange(cluster, "Cu+", sites=[2], symmetry="core", search=search)
+    leaving = [{int(n) for n in re.findall(r"\bL(\d+)", reaction.label)} for reaction in reactions]
+    assert all(own in numbers and len(numbers) == 2 for numbers in leaving)
+    assert (len(leaving) == 1) == (search == "nearest")
+
+
+def test_many_cations_leave_with_ligands_of_their_own():
+    cluster = build("In26P13", "formate")
+    sites = sorted(topology(cluster).metals)[:17]
+    reaction = next(exchanges(cluster, "Cu+", 17, sites))
+    assert len(reaction.tags["leaving"]) == 34
+    assert reaction.species[2][0].composition["C"] == 39 - 34
+
+
 @pytest.mark.parametrize(
     ("name", "ligand", "ion", "number"),
     [

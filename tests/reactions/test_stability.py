@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mscflow.builder import build
+from mscflow.builder.edit import swap_elements
 from mscflow.cluster import Cluster
+from mscflow.errors import InputError
 from mscflow.levels import parse_level
 from mscflow.reactions.energies import ReactionEnergies, ReactionEnergy, collect
-from mscflow.reactions.exchange import exchange
-from mscflow.reactions.stability import Composition, compositions, stable_ranges
+from mscflow.reactions.exchange import exchange, exchanges
+from mscflow.reactions.reaction import Reaction
+from mscflow.reactions.stability import Composition, compositions, outgoing, stable_ranges
 from mscflow.tasks.relax import Relaxation
 
 
@@ -43,6 +46,22 @@ def test_a_badly_arranged_reactant_is_no_good_site(above):
     assert ReactionEnergy(**best.model_dump(exclude={"offset", "gibbs_offset"})) == best
 
 
+def test_costs_against_different_outgoing_complexes_are_not_compared():
+    mixed = swap_elements(build("In4P"), {"In": "Ga"}, [1])
+    reactions = [r for n in (1, 2) for r in exchanges(mixed, "Zn2+", n, "all")]
+    energies: dict[Cluster, float] = {cluster: 0.0 for r in reactions for cluster, _ in r.species}
+    for reaction in reactions:
+        energies[reaction.species[2][0]] = 0.1 if 1 in reaction.tags["sites"] else 0.5
+    document = collected(reactions, energies)
+    assert sorted(outgoing(document, "Zn2+")) == ["Ga", "GaIn", "In"]
+    for replaced, cost in (("Ga", {1: 0.1}), ("In", {1: 0.5, 2: 0.5}), ("GaIn", {2: 0.1})):
+        found = compositions(document, "Zn2+", replaced)
+        assert {item.n: item.energy for item in found[1:]} == pytest.approx(cost)
+    assert compositions(document, "Zn2+")[0].n == 0
+    with pytest.raises(InputError, match="no exchange of Zn2\\+ for Al among"):
+        compositions(document, "Zn2+", "Al")
+
+
 def two_arrangements(above: float) -> ReactionEnergies:
     """Ga in In4P and in its mirror image, whose reactant lies `above` / eV higher, its product 0.2 eV."""
     first = build("In4P")
@@ -54,6 +73,11 @@ def two_arrangements(above: float) -> ReactionEnergies:
         reactions.append(replace(reaction, tags={**reaction.tags, "arrangement": number}))
         energies = {cluster: 0.0 for cluster, _ in reaction.species} | energies
         energies |= {reactant: high, reaction.species[2][0]: cost}
+    return collected(reactions, energies)
+
+
+def collected(reactions: list[Reaction], energies: dict[Cluster, float]) -> ReactionEnergies:
+    """Energies / eV of species as a document."""
     level = parse_level("gfn2-xtb")
     results = {
         cluster.hash: Relaxation(

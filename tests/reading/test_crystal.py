@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError, RepairWarning
 from mscflow.files import read
+from mscflow.reading.crystal import parse_cif
 from mscflow.topology import topology
 
 CELL = 22.0
@@ -213,3 +216,11 @@ def test_of_several_structures_the_first_is_read_and_said(tmp_path):
     cluster, message = from_cif(tmp_path, one + other)
     assert cluster.composition == {"Cd": 1, "Cl": 2}
     assert "only the first structure (test) was read, not other" in message
+
+
+def test_a_cell_of_three_thousand_atoms_takes_seconds():
+    sites = np.stack(np.meshgrid(*[np.arange(15)] * 3), axis=-1).reshape(-1, 3)[:3000] * CELL / 15
+    begin = time.process_time()
+    crystal = parse_cif(HEAD.format("P 1") + rows(["He"] * len(sites), sites))
+    assert time.process_time() - begin < 15  # one atom after the other, each with each: a minute
+    assert len(crystal.symbols) == len(sites)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase.build import molecule
 
 from mscflow.builder import build
 from mscflow.errors import InputError, RepairWarning
@@ -52,6 +53,32 @@ def test_ase_and_pymatgen_objects_are_read(wrapped):
     assert read(cluster.to_pymatgen()) == cluster
     with pytest.raises(InputError, match="not int"):
         read(3)
+
+
+def test_a_periodic_cell_keeps_its_spin(wrapped):
+    manganese = build("MnL2").to_ase()
+    manganese.set_cell([20, 20, 20])
+    manganese.pbc = True
+    del manganese.info["multiplicity"]
+    assert read(manganese).multiplicity == manganese.info["spin"] == 6
+    wrapped.info["charge"] = 2
+    assert read(wrapped).charge == 2
+
+
+@pytest.mark.parametrize("state", [{"charge": 2}, {"spin": 3}, {"multiplicity": 3}])
+def test_charge_and_spin_of_several_molecules_are_not_those_of_one(wrapped, tmp_path, state):
+    solvent = molecule("H2O")
+    solvent.translate([5.5, 7.5, 6.5] - solvent.positions.mean(axis=0))
+    both = wrapped + solvent
+    both.info = state
+    both.write(tmp_path / "both.xyz", format="extxyz")
+    (field,) = state
+    given = {"multiplicity" if field == "spin" else field: state[field]}
+    for source in (both, tmp_path / "both.xyz"):
+        with pytest.raises(InputError, match=r"of several molecules: give that of ZnC2H2O4"):
+            read(source)
+        with pytest.warns(RepairWarning, match="left out: 1 H2O"):
+            assert len(read(source, **given)) == len(wrapped)
 
 
 @pytest.mark.parametrize("name", ["POSCAR", "CONTCAR", "CONTCAR_relaxed", "x.vasp"])
