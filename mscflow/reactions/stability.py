@@ -66,6 +66,16 @@ def outgoing(energies: ReactionEnergies, ion: str) -> list[str]:
     return list(dict.fromkeys(_outgoing(row) for row in _exchanges(energies, ion)))
 
 
+def exchanged(energies: ReactionEnergies) -> dict[str, tuple[str, str]]:
+    """Return every ion and what it replaces, by a name: ``Zn2+``, or ``Zn2+ for Cd`` where there are several."""
+    found = {}
+    for ion in dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind):
+        replaced = outgoing(energies, ion)
+        for what in replaced:
+            found[f"{ion} for {what}" if len(replaced) > 1 else ion] = (ion, what)
+    return found
+
+
 def compositions(energies: ReactionEnergies, ion: str, replaced: str | None = None) -> list[Composition]:
     """Return the best placement for each number of ions, the cluster as it was first.
 
@@ -89,7 +99,7 @@ def compositions(energies: ReactionEnergies, ion: str, replaced: str | None = No
     rows = [row for row in _exchanges(energies, ion) if _outgoing(row) == replaced]
     if not rows:
         raise InputError(f"no exchange of {ion}{f' for {replaced}' if replaced else ''} among the reactions")
-    free = all(row.gibbs is not None for row in rows)
+    free = all(row.gibbs is not None for row in _exchanges(energies, ion))
 
     def cost(row: ReactionEnergy) -> float:
         if free and row.gibbs is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mscflow.analysis.spectra import broadened
 from mscflow.reactions.energies import ReactionEnergies
-from mscflow.reactions.stability import compositions
+from mscflow.reactions.stability import compositions, exchanged
 from mscflow.report.results import CampaignResults, cost_name
 
 Figure = dict[str, Any]
@@ -217,23 +217,23 @@ def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
     if energies is None or not energies.reactions:
         return None
     lines = [
-        (ion, composition)
-        for ion in dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind)
-        for composition in compositions(energies, ion)[1:]
+        (name, ion, composition)
+        for name, (ion, replaced) in exchanged(energies).items()
+        for composition in compositions(energies, ion, replaced)[1:]
     ]
-    crossings = [composition.energy / composition.n for _, composition in lines]
+    crossings = [composition.energy / composition.n for *_, composition in lines]
     low, high = min(*crossings, 0.0) - 0.5, max(*crossings, 0.0) + 0.5
-    ions = list(dict.fromkeys(ion for ion, _ in lines))
+    names = list(dict.fromkeys(name for name, *_ in lines))
     data = [
         {
             "type": "scatter",
             "mode": "lines",
-            "name": f"{composition.n} {ion}",
+            "name": f"{composition.n} {name}",
             "x": [low, high],
             "y": [composition.energy - composition.n * mu for mu in (low, high)],
-            "line": {"color": ION_COLOURS[ions.index(ion) % len(ION_COLOURS)], "width": 1 + composition.n},
+            "line": {"color": ION_COLOURS[names.index(name) % len(ION_COLOURS)], "width": 1 + composition.n},
         }
-        for ion, composition in lines
+        for name, _, composition in lines
     ]
     as_it_was = {
         "type": "scatter",
@@ -243,8 +243,8 @@ def stability_plot(energies: ReactionEnergies | None) -> Figure | None:
         "y": [0.0, 0.0],
         "line": {"color": GREY, "dash": "dash"},
     }
-    axis = f"Δμ of {ions[0]} / eV" if len(ions) == 1 else "Δμ of the ion of each line / eV"
-    costs = dict.fromkeys(cost_name(energies, ion) for ion in ions)
+    axis = f"Δμ of {names[0]} / eV" if len(names) == 1 else "Δμ of the ion of each line / eV"
+    costs = dict.fromkeys(cost_name(energies, ion) for _, ion, _ in lines)
     return figure_of([as_it_was, *data], axis, f"Ω from {' or '.join(costs)} / eV")
 
 

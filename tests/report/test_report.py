@@ -252,6 +252,15 @@ def test_chemical_potentials_of_different_ions_are_different(documents, jobs):
     assert "Δμ of different ions are different quantities" in " ".join(render(two).split())
 
 
+def test_an_ion_that_replaces_two_elements_has_two_chemical_potentials(documents, jobs):
+    results = CampaignResults.from_documents(documents, jobs, name="demo")
+    two = with_rows(results, {"energy": 0.1, "replaced": ["In"]}, {"energy": 0.3, "replaced": ["Cd"]})
+    ions = [row[0] for row in stability_table(two).rows]
+    assert set(ions) == {"Ga3+ for In", "Ga3+ for Cd"}
+    names = {line["name"] for line in stability_plot(two.exchange)["data"]}
+    assert names == {"as it was", "1 Ga3+ for In", "1 Ga3+ for Cd"}
+
+
 def test_a_missing_exchange_names_the_job_that_failed(documents, jobs):
     jobs[-1].update(state="failed", error="Traceback\nCalculationError: no species")
     results = CampaignResults.from_documents(documents[:3], jobs, name="demo")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mscflow.reactions.energies import ReactionEnergies, spreads
-from mscflow.reactions.stability import compositions, stable_ranges
+from mscflow.reactions.stability import compositions, exchanged, stable_ranges
 from mscflow.report.results import CampaignResults, cost_name
 from mscflow.report.tables.table import Table
 
@@ -88,12 +88,12 @@ def stability_table(results: CampaignResults) -> Table | None:
     energies = results.exchange
     if energies is None or not energies.reactions:
         return None
-    ions = dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind)
-    costs = {ion: cost_name(energies, ion) for ion in ions}
+    exchanges = exchanged(energies)
+    costs = {name: cost_name(energies, ion) for name, (ion, _) in exchanges.items()}
     kinds = list(dict.fromkeys(costs.values()))
     rows = [
         (
-            ion if len(kinds) == 1 else f"{ion}, {costs[ion]}",
+            name if len(kinds) == 1 else f"{name}, {costs[name]}",
             str(part.composition.n),
             part.composition.label,
             f"{part.composition.energy:+.3f}",
@@ -101,8 +101,8 @@ def stability_table(results: CampaignResults) -> Table | None:
             "–" if np.isinf(part.high) else f"{part.high:+.3f}",
             *_levels_of(energies, ion),
         )
-        for ion in ions
-        for part in stable_ranges(compositions(energies, ion))
+        for name, (ion, replaced) in exchanges.items()
+        for part in stable_ranges(compositions(energies, ion, replaced))
     ]
     cost = f"cost {' or '.join(kinds)} / eV"
     limits = ("stable from Δμ / eV", "to Δμ / eV")
