@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import numpy as np
 from atomate2.ase.jobs import AseRelaxMaker
@@ -24,7 +25,7 @@ from mscflow.errors import InputError
 from mscflow.jobs import STEPS_PER_ATOM
 from mscflow.levels import Level, parse_level
 from mscflow.tasks.document import input_hash
-from mscflow.tasks.relax import Relaxation, bond_changes, relax
+from mscflow.tasks.relax import Relaxation, bond_changes, outside, relax
 
 CALCULATOR = {"@module": "mscflow.levels.standalone", "@callable": "LevelCalculator"}
 """The ``force_field_name`` that makes atomate2's force-field Makers use a level of theory of mscflow."""
@@ -84,6 +85,7 @@ class Atomate2RelaxMaker(Maker):
             relax_kwargs={
                 "final_atoms_object_file": None,  # by default a file is left in the working directory
                 **self.maker.relax_kwargs,
+                "interval": 1,  # a `Relaxation` tells of every force call
                 "use_emmet_models": True,
             },
             relax_cell=False,
@@ -98,6 +100,9 @@ class Atomate2RelaxMaker(Maker):
             warnings.append(
                 f"not converged: {forces[-1]:.3f} eV/Å after {len(energies)} force calls, asked for {fmax}"
             )
+        warnings += bond_changes(cluster, relaxed)
+        extrapolation = level.extrapolation(relaxed)
+        warnings += outside(relaxed, level, extrapolation)
         optimizer = self.maker.optimizer_kwargs.get("optimizer", "FIRE")
         return Relaxation(
             input_hash=input_hash(
@@ -116,8 +121,9 @@ class Atomate2RelaxMaker(Maker):
             energies=energies,
             max_forces=forces,
             optimizer=f"atomate2 {type(self.maker).__name__} ({optimizer})",
+            extrapolation=[] if extrapolation is None else np.round(extrapolation, 2).tolist(),
             wall_time_s=time.perf_counter() - started,
-            warnings=[*warnings, *bond_changes(cluster, relaxed)],
+            warnings=warnings,
         )
 
 
@@ -134,7 +140,7 @@ class MoleculeRelaxMaker(AseRelaxMaker):
     """mscflow's relaxation as a relax Maker of atomate2: a molecule in, their task document out.
 
     Charge and multiplicity are those of the molecule. The trajectory of the document is the relaxed
-    structure alone.
+    structure alone. Their document has no place for warnings: Python's own show them.
 
     Parameters
     ----------
@@ -170,6 +176,8 @@ class MoleculeRelaxMaker(AseRelaxMaker):
             raise InputError(f"a molecule is needed, not a periodic {type(mol_or_struct).__name__}")
         cluster = Cluster.from_pymatgen(mol_or_struct)
         result = relax(cluster, self.level, fmax=self.fmax, max_steps=self.steps)
+        for message in result.warnings:
+            warn(f"{cluster.name or cluster.formula}: {message}", stacklevel=2)
         atoms = result.cluster.to_ase()
         atoms.calc = parse_level(self.level).calculator(result.cluster)
         seen = TrajectoryObserver(atoms)

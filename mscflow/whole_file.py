@@ -26,8 +26,11 @@ def write_whole(path: Path, text: str) -> Path:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a name beside `path`; what is written there takes its place, or after an error is removed."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Give a name beside `path`; what is written there takes its place, or after an error is removed.
+
+    Processes that write the same file do not meet: the last one to end wins.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         partial.replace(path)

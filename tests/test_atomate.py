@@ -128,6 +128,32 @@ def test_an_unfinished_relaxation_of_theirs_says_so(tmp_path):
     assert result.n_force_calls == len(result.energies) == 4
 
 
+def test_energy_and_forces_are_those_of_the_relaxed_structure_whatever_is_observed(tmp_path):
+    every, some = (
+        run(
+            Atomate2RelaxMaker(
+                level="gfn2-xtb", maker=ForceFieldRelaxMaker(relax_kwargs={"fmax": 0.1, "interval": interval})
+            ).make(precursor("Zn2+")),
+            tmp_path,
+        )["relax"]
+        for interval in (1, 10)
+    )
+    assert some.energy == pytest.approx(energy(some.cluster, "gfn2-xtb"), abs=1e-6)
+    assert some.max_force < 0.1
+    assert some.energies == every.energies
+
+
+def test_atoms_that_the_model_never_saw_are_named_here_too(tmp_path):
+    start = precursor("Zn2+")
+    squeezed = start.replace(positions=0.75 * start.positions)
+    maker = ForceFieldRelaxMaker(steps=1)
+    result = run(Atomate2RelaxMaker(maker=maker).make(squeezed), tmp_path)["relax"]
+    assert max(result.extrapolation) > 1
+    assert any("are outside of what mace:msc-small was trained on" in text for text in result.warnings)
+    with pytest.warns(UserWarning, match="not converged"):
+        MoleculeRelaxMaker(steps=1).run_ase(squeezed.to_pymatgen())
+
+
 def test_a_crystal_is_refused():
     crystal = Structure(Lattice.cubic(4.0), ["Zn"], [[0, 0, 0]])
     with pytest.raises(InputError, match="a molecule is needed"):

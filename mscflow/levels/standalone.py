@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from mscflow.cluster import Cluster
+from mscflow.errors import InputError
 from mscflow.levels.base import Level
 from mscflow.levels.text import parse_level
 
@@ -70,9 +71,14 @@ class LevelCalculator(Calculator):
         Raises
         ------
         InputError
-            If the level cannot represent the atoms with that charge and multiplicity.
+            If the atoms are periodic, or the level cannot represent them with that charge and multiplicity.
         """
         super().calculate(atoms, properties, system_changes)
+        if self.atoms.pbc.any():
+            raise InputError(
+                f"{self.level} of {self.atoms.get_chemical_formula()}: a molecule is needed, not a periodic "
+                "structure: for a molecule in a box set atoms.pbc = False"
+            )
         cluster = Cluster.from_ase(self.atoms, **self.given)
         state = (cluster.symbols, cluster.charge, cluster.multiplicity)
         if self._inner is None or state != self._state:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from mscflow.errors import InputError
 from mscflow.optimize.lbfgs import Memory, State
+from mscflow.whole_file import whole
 
 MORE = "more_"
 """Prefix of arrays that belong to the caller."""
@@ -55,11 +55,10 @@ def save(
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write an ``.npz`` file that is whole at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as stream:
+    with whole(path) as partial, partial.open("wb") as stream:
         np.savez(stream, **arrays)
         stream.flush()
         os.fsync(stream.fileno())
-    Path(stream.name).replace(path)
 
 
 def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:

@@ -12,11 +12,12 @@ from pydantic import Field
 from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
-from mscflow.levels import Level, parse_level
+from mscflow.levels import Level, PySCF, parse_level
 from mscflow.levels.potentials.domain import NO_DOMAIN
 from mscflow.levels.surface import threads_beside
 from mscflow.optimize.course import Course
 from mscflow.optimize.lbfgs import Minimiser, State
+from mscflow.optimize.rigid import InternalSurface
 from mscflow.optimize.state_file import load, load_more, save
 from mscflow.optimize.surface import Surface
 from mscflow.tasks.document import TaskDocument, input_hash
@@ -180,6 +181,8 @@ def finish(
     warnings = level.require(cluster)
     try:
         surfaces = level.surfaces(cluster)
+        if isinstance(level, PySCF) and not frozen:  # its grid pulls the molecule as a whole
+            surfaces = [InternalSurface(surface) for surface in surfaces]
         with threads_beside(surfaces[0]):
             state, minimiser, course = _minimise(
                 surfaces, cluster, level, frozen, fmax, max_steps, begun, path, n_frames

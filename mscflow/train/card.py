@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from mscflow.levels.potentials.registry import ModelRecord, file_checksum, find_model
+from mscflow.levels.potentials.weights import facts, load_network
 from mscflow.train.evaluate import Evaluation
 from mscflow.train.fit import Split
 from mscflow.train.recipe import Network, Recipe
@@ -34,14 +35,16 @@ def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> Mod
         errors["cation_separation_mean_A"] = float(np.mean([s.separation for s in kept]))
     if differences:
         errors["exchange_energy_mae_eV"] = float(np.mean(differences))
+    checksum = file_checksum(model)
+    network = facts(load_network(model, checksum, "float64"))
     return ModelRecord(
         name=recipe.name,
         file=model.name,
-        sha256=file_checksum(model),
+        sha256=checksum,
         elements=tuple(sorted({symbol for frame in frames.train for symbol in frame.get_chemical_symbols()})),
         teacher=recipe.teacher,
-        reads_charge=False,
-        licence="MIT",
+        reads_charge=network.reads_charge and network.reads_spin,
+        licence=_licence(recipe.network),
         errors={key: round(value, 4) for key, value in errors.items()},
     )
 
@@ -115,7 +118,7 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         *_clusters(recipe, found.clusters),
         "## Not for",
         "",
-        "- Other elements, charged or open-shell species: it reads neither charge nor spin.",
+        f"- Other elements, charged or open-shell species: {_charges(registered)}.",
         "- Conclusions finer than its errors above, or than those of its teacher, which is itself an "
         "approximation: `benchmarks/teachers.py` compares it with PBE-D3(BJ)/def2-SVP.",
         "- Dissociated ligands, reactions inside ligands, and metal–metal bonds.",
@@ -123,6 +126,17 @@ def card(recipe: Recipe, frames: Split, found: Evaluation, registered: ModelReco
         "",
     ]
     return "\n".join(lines)
+
+
+def _licence(network: Network) -> str:
+    """Return the licence of the weights: where they began as another model's, that of these."""
+    return "MIT" if network.foundation is None else find_model(network.foundation).licence or "unknown"
+
+
+def _charges(registered: ModelRecord) -> str:
+    if registered.reads_charge:
+        return "it reads charge and spin, but its fit was told neither"
+    return "it reads neither charge nor spin"
 
 
 def _structure_row(found: StructureErrors) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
+from mscflow.chemistry import suggest
 from mscflow.errors import InputError
 from mscflow.levels import MACE, parse_level
 from mscflow.train.labels import NO_ANSWER, labelled, parallel, reacted
@@ -67,14 +68,18 @@ def explored(recipe: Recipe, n_round: int) -> list[Start]:
     Raises
     ------
     InputError
-        If the recipe has no such family.
+        If one of the families is none that the recipe trains on.
     """
-    families = recipe.exploration.families
-    seen = [
-        start for start in starts(recipe) if not start.held_out and (not families or start.family in families)
-    ]
-    if not seen:
-        raise InputError(f"{recipe.name}: nothing to explore: no system is of {', '.join(families)}")
+    seen = [start for start in starts(recipe) if not start.held_out]
+    known = sorted({start.family for start in seen})
+    families = recipe.exploration.families or known
+    for name in families:
+        if name not in known:
+            raise InputError(
+                f"{recipe.name}: exploration.families: no system to train on is of {name!r}: "
+                f"{suggest(name, known)}"
+            )
+    seen = [start for start in seen if start.family in families]
     drawn: dict[str, list[Start]] = {}
     for n in np.random.default_rng([recipe.seed, n_round]).permutation(len(seen)):
         drawn.setdefault(seen[n].family, []).append(seen[n])

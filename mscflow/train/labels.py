@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
@@ -15,6 +16,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
+from ase.io.extxyz import key_val_str_to_dict
 
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
@@ -31,6 +33,9 @@ TEACHER = "teacher"
 
 SOURCE = "source"
 """Entry of a frame: hash of its start structure and seed, and hash of the settings of its trajectory."""
+
+LETTER = "x"
+"""In front of each of these hashes: ASE reads as a number what looks like one, such as 123e45678901."""
 
 NO_ANSWER = (CalculationError, InputError)
 """What a level raises for a structure that is too distorted for it."""
@@ -209,22 +214,25 @@ def parallel(
             future = pool.submit(_write, make, task, label_file(directory, start), _source(start, settings))
             futures[future] = start
         for n, future in enumerate(as_completed(futures), start=1):
-            print(f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames", flush=True)
+            done = f"[{n}/{len(todo)}] {futures[future].key}: {future.result()} frames"
+            print(done, file=sys.stderr, flush=True)
 
 
 def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path, source: str) -> int:
     recipe, start = task[:2]
     marks = {TEACHER: _mark(recipe), SOURCE: source}
-    if path.exists():
+    if path.exists() and (earlier := load(path)):
         if SOURCE not in _entries(path):
             del marks[SOURCE]  # nobody knows it
-        frames = renewed(load(path), recipe, start)
+        frames = renewed(earlier, recipe, start)
     else:
         frames = make(*task)
     for frame in frames:
         frame.info.update(marks)
-    with whole(path) as partial:
-        write(partial, frames, format="extxyz")
+    with whole(
+        path
+    ) as partial:  # where the teacher has no answer, the marks of a frame without atoms say whose
+        write(partial, frames or [Atoms(info=marks)], format="extxyz")
     return len(frames)
 
 
@@ -242,7 +250,10 @@ def renewed(frames: list[Atoms], recipe: Recipe, start: Start) -> list[Atoms]:
 
 
 def labelled_by(recipe: Recipe, path: Path) -> bool:
-    """Return whether a file is there and the recipe's teacher labelled its first frame, and so all."""
+    """Return whether a file is there and the recipe's teacher labelled its first frame, and so all.
+
+    Earlier versions wrote nothing where the teacher had no answer: that is taken for the recipe's.
+    """
     entries = _entries(path)
     return path.exists() and (not entries or entries.get(TEACHER) == _mark(recipe))
 
@@ -255,19 +266,25 @@ def _entries(path: Path) -> dict[str, Any]:
 
 def _source(start: Start, settings: str) -> str:
     parts = (f"{start.made_from} {start.seed}", settings)
-    return " ".join(hashlib.sha256(part.encode()).hexdigest()[:12] for part in parts)
+    return " ".join(LETTER + hashlib.sha256(part.encode()).hexdigest()[:12] for part in parts)
 
 
 def _require_source(path: Path, source: str) -> None:
     """Refuse a file that was made from another structure or with other settings, if it says from which."""
     found = _entries(path).get(SOURCE, source)
-    if found == source:
+    earlier = source.replace(LETTER, "")  # as it was written before, and read: perhaps as numbers
+    if any(np.array_equal(found, _as_read(form)) for form in (source, earlier)):
         return
-    same_start = found.split()[0] == source.split()[0]
+    same_start = str(found).replace(LETTER, "").split()[0] == earlier.split()[0]
     raise InputError(
         f"{path} was made {'with another sampling' if same_start else 'from another structure'} than the "
         f"recipe says: move {path.parent} away, or name another --dir"
     )
+
+
+def _as_read(source: str) -> Any:
+    """Return what ASE makes of an entry when it reads it."""
+    return key_val_str_to_dict(f'{SOURCE}="{source}"')[SOURCE]
 
 
 def _mark(recipe: Recipe) -> str:
@@ -282,7 +299,7 @@ def label_file(directory: Path, start: Start) -> Path:
 
 def load(path: Path) -> list[Atoms]:
     """Return the labelled frames of one file, with a calculator that holds the labels."""
-    frames = read(path, index=":", format="extxyz")
+    frames = [frame for frame in read(path, index=":", format="extxyz") if len(frame)]
     for frame in frames:
         frame.calc = SinglePointCalculator(
             frame, energy=frame.info["REF_energy"], forces=frame.arrays["REF_forces"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mscflow.errors import CalculationError, InputError
-from mscflow.levels import MACE
+from mscflow.levels import MACE, parse_level
 from mscflow.levels.potentials.domain import domain_file
-from mscflow.levels.potentials.registry import ModelRecord
+from mscflow.levels.potentials.registry import ModelRecord, file_checksum
 from mscflow.train.card import card, record, write_record
 from mscflow.train.evaluate import evaluate
 from mscflow.train.explore import explore, explored
@@ -18,6 +19,7 @@ from mscflow.train.recipe import Recipe
 from mscflow.train.same_recipe import require_same_recipe
 from mscflow.train.starts import starts
 from mscflow.train.validate import training_domain
+from mscflow.whole_file import write_whole
 from mscflow.yaml_file import read_model
 
 
@@ -57,26 +59,15 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     Raises
     ------
     InputError
-        If nothing is held out, there is one trajectory only, the model it starts from cannot be used, or
-        `directory` holds the work of another recipe.
+        If nothing is held out, or an element only there, the teacher cannot represent a structure, there is
+        one trajectory only, the model it starts from cannot be used, or `directory` holds the work of another
+        recipe.
     CalculationError
         If the teacher has no answer for any structure of those to train on, or of those held out.
     """
-    foundation_file(recipe.network)  # one that cannot be used is refused before hours of labels
-    if not any(start.held_out for start in starts(recipe)):
-        raise InputError(
-            f"{recipe.name}: nothing is kept for testing: mark a family 'held_out: true', or give one of a "
-            "family's trajectories its own arrangement of ligands (shells: 5 or more)"
-        )
-    if recipe.exploration.rounds:
-        explored(recipe, n_round=1)  # raises where there is nothing to explore
+    _require_trainable(recipe)
     frames, fitted = _fitted(recipe, directory, n_workers)
-    model = directory / f"{recipe.name}.model"
-    first = starts(recipe)[0].cluster
-    if not _is_newer(domain_file(model), fitted):
-        shifted(fitted, model, frames.train, _trusted(fitted).calculator(first))
-        calculator = _trusted(model).calculator(first)
-        training_domain(frames.train, frames.valid, calculator).save(domain_file(model))
+    model = _finished(recipe, frames, fitted, directory)
     potential = _trusted(model)
     found = evaluate(recipe, potential, frames, directory, n_workers)
     registered = record(recipe, model, found, frames)
@@ -85,8 +76,51 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
     return registered
 
 
-def _is_newer(file: Path, than: Path) -> bool:
-    return file.exists() and file.stat().st_mtime > than.stat().st_mtime
+def _require_trainable(recipe: Recipe) -> None:
+    """Raise `InputError` for what would end the training after hours of labels."""
+    foundation_file(recipe.network)
+    every = starts(recipe)
+    if not any(start.held_out for start in every):
+        raise InputError(
+            f"{recipe.name}: nothing is kept for testing: mark a family 'held_out: true', or give one of a "
+            "family's trajectories its own arrangement of ligands (shells: 5 or more)"
+        )
+    teacher = parse_level(recipe.teacher)
+    for start in every:
+        teacher.require(start.cluster)
+    seen, held_out = (
+        [start.cluster.symbols for start in every if start.held_out is kept] for kept in (False, True)
+    )
+    _require_elements(recipe, seen, held_out)
+    if recipe.exploration.rounds:
+        explored(recipe, n_round=1)  # raises for a family that is not there
+
+
+def _require_elements(
+    recipe: Recipe, seen: Iterable[Sequence[str]], held_out: Iterable[Sequence[str]]
+) -> None:
+    """Raise `InputError` for elements of structures held out that are in no other: a network lacks them."""
+    alone = set().union(*held_out) - set().union(*seen)
+    if alone:
+        raise InputError(
+            f"{recipe.name}: only structures that are held out contain {', '.join(sorted(alone))}: "
+            "add a system with it to train on, or leave them out"
+        )
+
+
+def _finished(recipe: Recipe, frames: Split, fitted: Path, directory: Path) -> Path:
+    """Return the model with its domain beside it, made anew unless they are those of this fit."""
+    model = directory / f"{recipe.name}.model"
+    made_from, checksum = model.with_suffix(".fit"), file_checksum(fitted)
+    there = all(file.is_file() for file in (model, domain_file(model), made_from))
+    if there and made_from.read_text(encoding="utf-8") == checksum:
+        return model
+    made_from.unlink(missing_ok=True)
+    first = starts(recipe)[0].cluster
+    shifted(fitted, model, frames.train, _trusted(fitted).calculator(first))
+    training_domain(frames.train, frames.valid, _trusted(model).calculator(first)).save(domain_file(model))
+    write_whole(made_from, checksum)
+    return model
 
 
 def _trusted(model: Path) -> MACE:
@@ -100,12 +134,18 @@ def _fitted(recipe: Recipe, directory: Path, n_workers: int) -> tuple[Split, Pat
     require_same_recipe(recipe, foundation_file(recipe.network), directory / "fit")
     label(recipe, labels, n_workers)
     frame_directories = [labels]
-    for purpose, frames in vars(split(recipe, frame_directories)).items():
+    labelled = split(recipe, frame_directories)
+    for purpose, frames in vars(labelled).items():
         if not frames:
             raise CalculationError(
                 f"{recipe.name}: no {purpose} frame is left: {recipe.teacher} has no answer for these "
                 f"structures, or their ligands react; the trajectories lie in {labels}"
             )
+    seen, held_out = (
+        [frame.get_chemical_symbols() for frame in part]
+        for part in (labelled.train + labelled.valid, labelled.test)
+    )
+    _require_elements(recipe, seen, held_out)
     fitted = fit(recipe, frame_directories, directory / "fit")
     for n_round in range(1, recipe.exploration.rounds + 1):
         frame_directories.append(directory / f"explore-{n_round}")

@@ -98,14 +98,20 @@ class System(BaseModel):
         return (self.ligand,) if isinstance(self.ligand, str) else self.ligand
 
     @property
-    def family(self) -> str:
-        """Name of the family, safe as a file name."""
+    def parts(self) -> tuple[str, ...]:
+        """What the name of the family is made of, as the recipe writes it."""
         parts = [self.cluster or self.fragment or self.molecule or ""]
         if self.molecule is None:
             parts += [*self.ligand_names, *(f"{n}{name}" for name, n in self.neutral.items())]
         parts += [self.exchange] if self.exchange else []
         parts += [BESIDE, f"{self.sides if self.sides > 1 else ''}{self.beside}"] if self.beside else []
-        return "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in parts)
+        return tuple(parts)
+
+    @property
+    def family(self) -> str:
+        """Name of the family, safe as a file name and as an entry of a frame."""
+        name = "-".join(re.sub(r"[^A-Za-z0-9]+", "", part) for part in self.parts)
+        return f"molecule-{name}" if name in ("F", "T") else name  # ASE reads these letters as truth values
 
 
 def is_pair(family: str) -> bool:
@@ -277,3 +283,15 @@ class Recipe(BaseModel):
     sampling: Sampling = Sampling()
     exploration: Exploration = Exploration()
     network: Network = Network()
+
+    @model_validator(mode="after")
+    def _one_family_one_name(self) -> Recipe:
+        seen: dict[str, tuple[str, ...]] = {}
+        for system in self.systems:
+            if (other := seen.setdefault(system.family, system.parts)) != system.parts:
+                one, two = (" ".join(parts) for parts in (other, system.parts))
+                raise ValueError(
+                    f"systems {one!r} and {two!r} would both be the family {system.family!r}: write the "
+                    "SMILES of one in another order, or leave it out"
+                )
+        return self

@@ -12,7 +12,7 @@ from mscflow.builder.fragments import fragment
 from mscflow.builder.molecules import molecule, touching
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.reactions.exchange import exchange
+from mscflow.reactions.exchange import exchange, no_exchange
 from mscflow.train.recipe import Recipe, System
 
 HELD_OUT_EVERY = 5
@@ -103,4 +103,6 @@ def _exchanged(cluster: Cluster, ion: str | None, rng: np.random.Generator) -> C
     if ion is None:
         return cluster
     reactions = exchange(cluster, ion)
+    if not reactions:
+        raise InputError(f"{cluster.name or cluster.formula}: {no_exchange(ion, 'surface')}")
     return reactions[int(rng.integers(len(reactions)))].species[2][0]

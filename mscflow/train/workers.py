@@ -13,10 +13,19 @@ from mscflow.executors.worker import follow_parent
 
 @contextlib.contextmanager
 def workers(n: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool of `n` processes that end with this one, however it ends."""
+    """Open a pool of `n` processes that end with this one, however it ends.
+
+    After an error what has not begun is not begun any more.
+    """
     context = multiprocessing.get_context("spawn")
-    with _one_thread(), ProcessPoolExecutor(n, context, follow_parent, (os.getpid(),)) as pool:
-        yield pool
+    with _one_thread():
+        pool = ProcessPoolExecutor(n, context, follow_parent, (os.getpid(),))
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
 
 
 @contextlib.contextmanager

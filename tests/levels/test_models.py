@@ -204,7 +204,7 @@ def test_a_file_in_the_cache_that_nobody_vouches_for_is_not_loaded():
     model = find_foundation_model("small")
     model.path.parent.mkdir(parents=True)
     model.path.write_bytes(SHIPPED.path.read_bytes())
-    with pytest.raises(InputError, match="pass --trust"):
+    with pytest.raises(InputError, match=r"pass --trust .*: `mscflow models fetch small --trust`"):
         parse_level("mace:small").calculator(precursor("Zn2+"))
     with pytest.raises(InputError, match="was there before: pass --trust"):
         fetch_model(model)
@@ -215,6 +215,9 @@ def test_a_file_in_the_cache_that_nobody_vouches_for_is_not_loaded():
 def test_a_registered_file_is_used_by_name(tmp_path):
     file = tmp_path / "some.model"
     file.write_bytes(SHIPPED.path.read_bytes())
+    message = r"pass --trust .*: `mscflow models add .*some\.model --name NAME --trust`, then mace:NAME"
+    with pytest.raises(InputError, match=message):
+        parse_level(f"mace:{file}").calculator(precursor("Zn2+"))
     domain_file(file).write_bytes(b"what its training frames look like")
     with pytest.raises(InputError, match="pass --trust"):
         add_model(file, "mine")

@@ -1,6 +1,7 @@
 """A level as an ASE calculator for atoms that come without a cluster."""
 
 import pytest
+from ase.build import bulk
 
 from mscflow.builder import precursor
 from mscflow.errors import InputError
@@ -35,3 +36,14 @@ def test_what_the_level_cannot_represent_is_refused():
     calculator = LevelCalculator("mace:msc-small")
     with pytest.raises(InputError, match="was not trained on Mn"):
         calculator.get_potential_energy(precursor("Mn2+").to_ase())
+
+
+def test_a_crystal_is_refused_and_a_molecule_in_a_box_is_not():
+    calculator = LevelCalculator("gfn2-xtb")
+    with pytest.raises(InputError, match="gfn2-xtb of CdSe: a molecule is needed, not a periodic structure"):
+        calculator.get_potential_energy(bulk("CdSe", "zincblende", a=6.05))
+    zinc = precursor("Zn2+")
+    boxed = zinc.to_ase()
+    boxed.center(vacuum=5.0)
+    assert not boxed.pbc.any()
+    assert calculator.get_potential_energy(boxed) == pytest.approx(energy(zinc), abs=1e-6)

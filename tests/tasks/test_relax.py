@@ -9,8 +9,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
+from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.levels import MACE, XTB
+from mscflow.levels import MACE, XTB, parse_level
 from mscflow.levels.potentials.domain import Domain, domain_file
 from mscflow.levels.potentials.registry import shipped_models
 from mscflow.tasks.relax import Relaxation, bond_changes, fixed_atoms, outside, relax
@@ -37,8 +38,6 @@ def test_relaxed_precursors_are_minima(level):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_forces_are_the_gradient_of_the_energy(level):
-    from mscflow.levels import parse_level
-
     cluster = precursor("Zn2+")
     atoms = cluster.to_ase()
     atoms.calc = parse_level(level).calculator(cluster)
@@ -51,6 +50,20 @@ def test_forces_are_the_gradient_of_the_energy(level):
             atoms.positions[atom, axis] += sign * step
             energies.append(atoms.get_potential_energy())
         assert forces[atom, axis] == pytest.approx((energies[1] - energies[0]) / (2 * step), abs=2e-3)
+
+
+def test_the_grid_of_a_density_functional_moves_no_molecule():
+    level = "pbe/def2-svp[grid=0]"
+    bond = 0.98  # Å, too long a bond
+    water = Cluster(("O", "H", "H"), np.array([[0, 0, 0], [bond, 0, 0], [-0.25 * bond, 0.97 * bond, 0]]))
+    atoms = water.to_ase()
+    atoms.calc = parse_level(level).calculator(water)
+    assert np.abs(atoms.get_forces().sum(axis=0)).max() > 1e-3
+    relaxed = relax(water, level, fmax=0.02)
+    assert relaxed.converged
+    moved = relaxed.cluster.positions - water.positions
+    assert np.abs(moved).max() > 0.005
+    assert np.abs(moved.mean(axis=0)).max() < 1e-4
 
 
 def test_energy_does_not_depend_on_orientation_or_order():

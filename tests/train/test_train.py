@@ -16,6 +16,7 @@ import pytest
 import torch
 from ase.calculators.calculator import Calculator
 from ase.calculators.idealgas import IdealGas
+from levels.networks import save_network
 from scipy.spatial.distance import cdist
 
 from mscflow.builder import build
@@ -26,16 +27,18 @@ from mscflow.levels.potentials.domain import NO_DOMAIN, Domain, domain_file
 from mscflow.levels.potentials.registry import file_checksum, shipped_models
 from mscflow.tasks.relax import relax
 from mscflow.topology import topology
+from mscflow.train.card import card, record
 from mscflow.train.displacements import spring_hessian, squeezed_copies, thermal_copies
-from mscflow.train.evaluate import evaluate
+from mscflow.train.evaluate import Evaluation, evaluate
 from mscflow.train.explore import _explore_one, compared, explore, explored
 from mscflow.train.fit import Split, fit, foundation_file, split
-from mscflow.train.labels import label, load, reacted, sample
+from mscflow.train.labels import _require_source, label, labelled_by, load, reacted, sample
 from mscflow.train.offsets import shifted
-from mscflow.train.pipeline import load_recipe, train
+from mscflow.train.pipeline import _finished, load_recipe, train
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
 from mscflow.train.starts import Start, starts
 from mscflow.train.validate import (
+    FrameErrors,
     StructureErrors,
     exchange_errors,
     frame_errors,
@@ -43,6 +46,7 @@ from mscflow.train.validate import (
     structure_errors,
     training_domain,
 )
+from mscflow.train.workers import workers
 
 RECIPE_FILE = Path(__file__).parents[2] / "inputs" / "train_msc_small.yaml"
 RECIPE = Recipe(
@@ -93,8 +97,8 @@ def test_frames_of_another_teacher_are_labelled_anew_where_they_are(tmp_path):
 
 def test_a_fit_to_labels_of_another_teacher_is_refused(trained, tmp_path):
     shutil.copytree(trained[0], tmp_path / "run")
-    systems = (*RECIPE.systems, System(cluster="CdL2", trajectories=1, held_out=True))
-    recipe = RECIPE.model_copy(update={"teacher": "gfn1-xtb", "systems": systems})
+    kept = System(cluster="ZnL2", ligand="acetate", trajectories=1, held_out=True)
+    recipe = RECIPE.model_copy(update={"teacher": "gfn1-xtb", "systems": (*RECIPE.systems, kept)})
     with pytest.raises(InputError, match="another teacher than gfn1-xtb: move it away"):
         train(recipe, tmp_path / "run")
 
@@ -125,8 +129,63 @@ def test_labels_of_another_structure_or_sampling_are_refused(tmp_path):
         label(recipe("CCO", rattle=(0.1,)), tmp_path)
     assert label(recipe("CCO"), tmp_path) == [path]
     source = load(path)[0].info["source"]
+    path.write_text(path.read_text().replace(source, source.replace("x", "")))  # as earlier versions wrote it
+    assert label(recipe("CCO"), tmp_path) == [path]
+    source = load(path)[0].info["source"]
+    with pytest.raises(InputError, match="was made with another sampling"):
+        label(recipe("CCO", rattle=(0.1,)), tmp_path)
     path.write_text(path.read_text().replace(f' source="{source}"', ""))  # as earlier versions wrote it
     assert label(recipe("CCO", rattle=(0.1,)), tmp_path) == [path]
+
+
+def test_a_trajectory_without_frames_has_a_teacher_and_a_source(capsys, tmp_path):
+    def recipe(teacher="gfn2-xtb", **settings):
+        sampling = Sampling(relax_steps=1, copies=0, squeezed=0, max_force=1e-9, **settings)
+        systems = (System(molecule="O", trajectories=1),)
+        return Recipe(name="tiny", teacher=teacher, systems=systems, sampling=sampling)
+
+    [path] = label(recipe(), tmp_path)
+    assert capsys.readouterr().err == "[1/1] 00-O-shell0-000: 0 frames\n"
+    assert load(path) == []
+    assert labelled_by(recipe(), path)
+    with pytest.raises(InputError, match="was made with another sampling"):
+        label(recipe(strains=(1.1,)), tmp_path)
+    other = recipe("gfn1-xtb")
+    assert not labelled_by(other, path)
+    label(other, tmp_path)
+    assert labelled_by(other, path)
+    path.write_text("")  # as earlier versions wrote it
+    label(recipe(), tmp_path)
+    assert path.read_text() == ""
+
+
+def test_what_looks_like_a_number_is_read_as_it_was_written(tmp_path):
+    systems = (System(molecule="F", trajectories=1),)
+    recipe = Recipe(name="tiny", systems=systems, sampling=Sampling(relax_steps=1, copies=0, squeezed=0))
+    [path] = label(recipe, tmp_path)
+    assert {frame.info["config_type"] for frame in load(path)} == {systems[0].family} == {"molecule-F"}
+    source = load(path)[0].info["source"]
+    for form in ("123e45678901 345678901234", "x123e45678901 x345678901234"):
+        path.write_text(path.read_text().replace(source, form))
+        _require_source(path, "x123e45678901 x345678901234")
+        with pytest.raises(InputError, match=r"was made (with another sampling|from another structure)"):
+            _require_source(path, "x123e45678901 x345678901235")
+        source = form
+
+
+def test_after_an_error_nothing_more_is_begun():
+    with pytest.raises(ValueError, match="invalid literal"), workers(1) as pool:  # noqa: PT012
+        futures = [pool.submit(int, "one"), *(pool.submit(time.sleep, 0.2) for _ in range(20))]
+        futures[0].result()
+    while not futures[-1].done():
+        time.sleep(0.05)
+    assert futures[-1].cancelled()
+
+
+def test_an_exchange_that_is_none_is_refused():
+    systems = (System(cluster="Cd10Se4", exchange="Cd2+", trajectories=1),)
+    with pytest.raises(InputError, match=r"no exchange of Cd2\+ at surface sites"):
+        starts(RECIPE.model_copy(update={"systems": systems}))
 
 
 def test_a_cheap_level_may_move_what_a_dear_one_labels():
@@ -306,6 +365,24 @@ def test_a_second_call_repeats_nothing(trained):
     label(RECIPE, place / "labels")
     assert fit(RECIPE, [place / "labels"], place / "fit") == model
     assert before == {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+
+
+def test_a_model_is_that_of_the_last_fit_and_made_anew_where_it_is_not_there(trained, tmp_path):
+    place, fitted = trained
+    frames = split(RECIPE, [place / "labels"])
+    few = Split(frames.train[::4], frames.valid, [])
+    later = tmp_path / "round-1.model"
+    network = torch.load(fitted, weights_only=False)
+    network.scale_shift.scale *= 1.1
+    torch.save(network, later)
+    made = [file_checksum(_finished(RECIPE, few, of_round, tmp_path)) for of_round in (later, fitted)]
+    assert made[0] != made[1]
+    model = _finished(RECIPE, few, fitted, tmp_path)
+    written = domain_file(model).stat().st_mtime_ns
+    assert _finished(RECIPE, few, fitted, tmp_path) == model
+    assert domain_file(model).stat().st_mtime_ns == written
+    model.unlink()
+    assert file_checksum(_finished(RECIPE, few, fitted, tmp_path)) == made[1]
 
 
 def test_exploration_adds_frames_and_the_fit_goes_on(trained):
@@ -497,8 +574,8 @@ def test_chosen_families_only_are_explored():
     chosen = Exploration(rounds=1, trajectories=2, families=("CdL2-formate",))
     recipe = RECIPE.model_copy(update={"systems": systems, "exploration": chosen})
     assert [start.family for start in explored(recipe, 1)] == ["CdL2-formate"] * 2
-    chosen = Exploration(rounds=1, families=("CdL2",))
-    with pytest.raises(InputError, match="nothing to explore: no system is of CdL2"):
+    chosen = Exploration(rounds=1, families=("ZnL2-formate", "CdL2"))
+    with pytest.raises(InputError, match="no system to train on is of 'CdL2': did you mean 'CdL2-formate'"):
         explored(recipe.model_copy(update={"exploration": chosen}), 1)
 
 
@@ -551,6 +628,31 @@ def test_the_card_of_the_shipped_model_belongs_to_it():
         values = [abs(float(row[column])) for row in rows if len(row) > 4 and " yes " in row]
         assert values
         assert record.errors[error] == pytest.approx(np.mean(values), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("foundation", "inputs", "licence", "reads"),
+    [
+        (None, (), "MIT", "it reads neither charge nor spin"),
+        (
+            "msc-small",
+            ("total_charge", "total_spin"),
+            "MIT",
+            "it reads charge and spin, but its fit was told",
+        ),
+        ("a file", (), "unknown", "it reads neither charge nor spin"),
+    ],
+)
+def test_the_card_has_licence_and_inputs_of_the_network(foundation, inputs, licence, reads, tmp_path):
+    model = save_network(tmp_path / "tiny.model", inputs)
+    network = Network(foundation=str(model) if foundation == "a file" else foundation)
+    recipe = RECIPE.model_copy(update={"network": network})
+    found = Evaluation({"all": FrameErrors(1, 1.0, 1.0, 1.0)}, (), 0, (), False, ())
+    registered = record(recipe, model, found, Split([], [], []))
+    assert (registered.licence, registered.reads_charge) == (licence, bool(inputs))
+    text = card(recipe, Split([], [], []), found, registered)
+    assert f"Licence: {licence}." in text
+    assert reads in text
 
 
 def test_the_card_compares_structures_that_were_held_out(monkeypatch, tmp_path):
@@ -646,6 +748,15 @@ def test_a_recipe_that_keeps_nothing_for_testing_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_element_that_is_only_held_out_is_refused_before_the_labels(tmp_path):
+    kept = System(cluster="CdL2", trajectories=1, held_out=True)
+    with pytest.raises(
+        InputError, match="only structures that are held out contain Cd: add a system with it"
+    ):
+        train(RECIPE.model_copy(update={"systems": (*RECIPE.systems, kept)}), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_held_out_structures_without_a_frame_are_said_before_the_fit(trained, tmp_path):
     shutil.copytree(trained[0] / "labels", tmp_path / "labels")
     kept = System(molecule="OC=O", trajectories=1, held_out=True)
@@ -673,6 +784,10 @@ def test_bad_recipes_are_one_line(tmp_path):
         ("seed: -1", "seed: Input should be greater than or equal to 0"),
         ("systems: [{molecule: C, shells: 5, trajectories: 5}]", "a molecule alone has no arrangements"),
         ("systems: [{fragment: In, neutral: {PH3: 0}, trajectories: 5}]", "neutral.PH3: Input should be gr"),
+        (
+            "systems: [{molecule: CCO, trajectories: 1}, {molecule: CC=O, trajectories: 1}]",
+            "systems 'CCO' and 'CC=O' would both be the family 'CCO'",
+        ),
         ("sampling: {relax_every: 0}", "sampling.relax_every: Input should be greater than 0"),
         ("sampling: {rattle: []}", "sampling.rattle: Tuple should have at least 1 item"),
         ("sampling: {copies: -1}", "sampling.copies: Input should be greater than or equal to 0"),

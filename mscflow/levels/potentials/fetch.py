@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import shutil
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -26,6 +24,7 @@ from mscflow.levels.potentials.library import (
 )
 from mscflow.levels.potentials.registry import file_checksum, shipped_models
 from mscflow.levels.potentials.weights import facts, load_network
+from mscflow.whole_file import whole
 
 TIMEOUT = 60
 """Longest silence of the server / s."""
@@ -95,18 +94,13 @@ def fetch_model(model: FoundationModel, trust: bool = False, progress: Progress 
 
 
 def _download(model: FoundationModel, path: Path, expected: str | None, progress: Progress | None) -> str:
-    """Download to a temporary file beside `path`, check it, rename it; return the SHA-256."""
+    """Download a model to `path`, whole and as expected or not at all; return the SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with whole(path) as partial:
+        with partial.open("wb") as file:
             checksum = _stream(model, file.write, progress)
         if expected not in (None, checksum):
             raise DownloadError(f"{model.url} sent SHA-256 {checksum}, {expected} was recorded before")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return checksum
 
 
@@ -170,7 +164,8 @@ def add_model(file: Path, name: str, trust: bool = False, licence: str | None = 
     found = facts(load_network(file, checksum, "float64"))
     kept = keep_file(file, checksum)
     if domain_file(file).is_file():
-        shutil.copyfile(domain_file(file), domain_file(kept))
+        with whole(domain_file(kept)) as partial:
+            shutil.copyfile(domain_file(file), partial)
     entry = RegisteredModel(
         sha256=checksum,
         elements=found.elements,

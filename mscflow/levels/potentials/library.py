@@ -9,12 +9,12 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mscflow.errors import InputError
+from mscflow.whole_file import whole
 
 DATA_VARIABLE = "MSCFLOW_DATA_DIR"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -105,12 +105,8 @@ def keep_file(source: Path, sha256: str) -> Path:
     target = data_directory() / "models" / f"{sha256}.model"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            source.open("rb") as stream,
-            tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part,
-        ):
-            shutil.copyfileobj(stream, part)
-        Path(part.name).replace(target)
+        with whole(target) as partial:
+            shutil.copyfile(source, partial)
     return target
 
 
@@ -133,6 +129,5 @@ def check_name(name: str) -> str:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file; a reader sees the old one or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        part.write(content)
-    Path(part.name).replace(path)
+    with whole(path) as partial:
+        partial.write_bytes(content)

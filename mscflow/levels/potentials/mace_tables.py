@@ -9,6 +9,7 @@ of normalisation is copied here; `mscflow.levels.potentials.mace_lean` evaluates
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -138,7 +139,7 @@ def tables(model: Any) -> Tables:
     Parameters
     ----------
     model
-        A ``ScaleShiftMACE`` in double precision.
+        A ``ScaleShiftMACE`` in double precision, on any device.
 
     Raises
     ------
@@ -148,6 +149,8 @@ def tables(model: Any) -> Tables:
     import torch
 
     require_supported(model)
+    if model.atomic_numbers.device.type != "cpu":  # NumPy takes no tensor of a GPU, where the original stays
+        model = deepcopy(model).cpu()
     with torch.no_grad():
         n_elements = len(model.atomic_numbers)
         identity = torch.eye(n_elements, dtype=torch.float64)
@@ -157,9 +160,9 @@ def tables(model: Any) -> Tables:
         for n, (interaction, product) in enumerate(zip(model.interactions, model.products, strict=True)):
             layers.append(_layer(model, interaction, product, feats if n == 0 else None))
         return Tables(
-            atomic_numbers=model.atomic_numbers.cpu().numpy(),
+            atomic_numbers=model.atomic_numbers.numpy(),
             r_max=r_max,
-            atomic_energies=model.atomic_energies_fn.atomic_energies.double().cpu().numpy().reshape(-1),
+            atomic_energies=model.atomic_energies_fn.atomic_energies.double().numpy().reshape(-1),
             harmonics=_harmonics(model),
             layers=tuple(layers),
             scale=float(model.scale_shift.scale.reshape(-1)[0]),

@@ -216,9 +216,13 @@ def require_known_file(name: str, trusted_sha256: str | None = None) -> Path:
     checksum = file_checksum(model.path)
     expected = model.sha256 or trusted_sha256
     if expected is None:
+        keep = f"`mscflow models add {name} --name NAME --trust`, then mace:NAME"
+        if model.source == "foundation":
+            keep = f"`mscflow models fetch {name} --trust`"
         raise InputError(
             f"model file {model.path} is not known and loading it would run its code: "
-            f"pass --trust (or trusted_sha256={checksum!r}) if you trust where it comes from"
+            f"pass --trust (or trusted_sha256={checksum!r}) if you trust where it comes from; "
+            f"where there is no such option: {keep}"
         )
     if checksum != expected:
         raise InputError(f"model file {model.path} has SHA-256 {checksum}, expected {expected}")
