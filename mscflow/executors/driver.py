@@ -22,20 +22,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from mscflow.clock import RESERVE_S, deadline
 from mscflow.earlier import INDEX_FILE
 from mscflow.errors import CalculationError, InputError, StoreError
-from mscflow.executors.job_row import Attempt, JobRow, NewJob, State
+from mscflow.executors.flow_jobs import asked_for
+from mscflow.executors.job_row import Attempt, JobRow, State
 from mscflow.executors.journal import Journal
 from mscflow.executors.local import LocalExecutor, WorkerDiedError
 from mscflow.executors.pilot import PilotExecutor
 from mscflow.executors.site import Site
-from mscflow.executors.worker import FLOWS, KEPT
-
-if TYPE_CHECKING:
-    from jobflow import Flow, Job
+from mscflow.executors.worker import KEPT
 
 ERROR_LINES = 12
 LOG_FILE = "job.log"
@@ -319,7 +317,7 @@ class Driver:
             if self.raise_immediately:
                 raise CalculationError(f"{self.jobs[key].name} failed: {lines[-1]}")
             return
-        added, detour = _asked_for(answer["response"])
+        added, detour = asked_for(answer["response"])
         stop = next((s for s in ("jobflow", "children") if answer["response"][f"stop_{s}"]), "")
         last = len(self.jobs)
         asked = {field: answer["response"][field] for field in KEPT if field in answer["response"]}
@@ -335,23 +333,6 @@ class Driver:
         self._consider(affected)
 
 
-def _asked_for(response: dict[str, Any]) -> tuple[list[NewJob], list[str]]:
-    """Return the jobs a `Response` adds, and the uuids of those that are a detour."""
-    from jobflow.core.flow import get_flow
-    from monty.json import MontyDecoder
-
-    added: list[NewJob] = []
-    detour: list[str] = []
-    for field in FLOWS:
-        if field in response:
-            flow = json.loads(response[field], cls=MontyDecoder)
-            jobs = new_jobs(get_flow(flow, allow_external_references=True))
-            added += jobs
-            if field == "detour":
-                detour = [job.uuid for job in jobs]
-    return added, detour
-
-
 def _found(value: Any, key: str, mark: str) -> list[str]:
     """Return all values of `key` in the dictionaries within `value` that also have the key `mark`."""
     if isinstance(value, dict):
@@ -359,40 +340,6 @@ def _found(value: Any, key: str, mark: str) -> list[str]:
             return [value[key]]
         return [found for item in value.values() for found in _found(item, key, mark)]
     return [found for item in value for found in _found(item, key, mark)] if isinstance(value, list) else []
-
-
-def new_jobs(flow: Flow) -> list[NewJob]:
-    """Return the jobs of a flow as rows for the journal."""
-    from jobflow import OnMissing
-    from monty.json import MontyEncoder
-
-    parents_of = {job.uuid: parents for job, parents in flow.iterflow()}
-    return [
-        NewJob(
-            uuid=job.uuid,
-            index=job.index,
-            name=job.name,
-            parents=tuple(sorted({*parents_of[job.uuid], *job.input_uuids} - {job.uuid})),
-            metadata=job.metadata,
-            tolerant=job.config.on_missing_references != OnMissing.ERROR,
-            text=json.dumps(job, cls=MontyEncoder),
-        )
-        for job in jobs_of(flow)
-    ]
-
-
-def jobs_of(flow: Flow) -> Iterator[Job]:
-    """Yield the jobs of a flow as they were written down.
-
-    The order of ``Flow.iterflow`` changes from process to process where jobs do not depend on each other.
-    """
-    from jobflow import Flow
-
-    for member in flow.jobs:
-        if isinstance(member, Flow):
-            yield from jobs_of(member)
-        else:
-            yield member
 
 
 def search_path() -> list[str]:

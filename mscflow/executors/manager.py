@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from mscflow.earlier import INDEX_FILE, write_index
 from mscflow.errors import CalculationError, InputError, StaleWarning, StoreError
 from mscflow.executors import worker
-from mscflow.executors.driver import Driver, JobEvent, job_directory, new_jobs, search_path, slug
+from mscflow.executors.driver import Driver, JobEvent, job_directory, search_path, slug
+from mscflow.executors.flow_jobs import new_jobs
 from mscflow.executors.job_row import NewJob, State
 from mscflow.executors.journal import Journal
 from mscflow.executors.site import Site

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mscflow.errors import InputError, StoreError
-from mscflow.executors.driver import new_jobs
+from mscflow.executors.flow_jobs import new_jobs
 from mscflow.executors.job_row import NewJob, State
 from mscflow.executors.journal import Journal
 from mscflow.executors.manager import REMOTE_PROJECT, facts, opened, require_run

@@ -30,8 +30,7 @@ class EnergyMaker(Maker):
     name
         Name of the job.
     relax_maker
-        Relaxes every species: any Maker with a ``level`` whose output has the fields of a `Relaxation`, e.g.
-        `mscflow.atomate.Atomate2RelaxMaker`.
+        Relaxes every species: any Maker with a ``level`` whose output has the fields of a `Relaxation`.
     refine_maker
         If given, energies are those of this Maker on the relaxed species.
     temperature
@@ -380,8 +379,8 @@ def refine_best(
     species = distinct_species(chosen)
     jobs = {key: named(refine_maker, member, relaxations[key].cluster) for key, member in species.items()}
     results = {key: made.output for key, made in jobs.items()}
-    kept = {  # frequencies are enough: displacements would outgrow the job
-        key: found.model_copy(update={"displacements": None})
+    kept = {
+        key: found.model_copy(update={"displacements": None})  # they would outgrow the job
         for key in species
         if (found := vibrations.get(key)) is not None
     }

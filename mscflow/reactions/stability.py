@@ -67,7 +67,7 @@ def outgoing(energies: ReactionEnergies, ion: str) -> list[str]:
 
 
 def exchanged(energies: ReactionEnergies) -> dict[str, tuple[str, str]]:
-    """Return every ion and what it replaces, by a name: ``Zn2+``, or ``Zn2+ for Cd`` where there are several."""
+    """Return each ion and what it replaces by a name: ``Zn2+``, or ``Zn2+ for Cd`` if there are several."""
     found = {}
     for ion in dict.fromkeys(row.ion for row in energies.reactions if row.ion and not row.kind):
         replaced = outgoing(energies, ion)

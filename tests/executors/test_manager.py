@@ -19,7 +19,7 @@ import mscflow
 from mscflow.errors import InputError, StaleWarning, StoreError
 from mscflow.executors import STORE_FILE, Journal, State
 from mscflow.executors.archive import check
-from mscflow.executors.driver import new_jobs
+from mscflow.executors.flow_jobs import new_jobs
 from mscflow.executors.job_row import Attempt
 
 

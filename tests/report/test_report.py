@@ -28,6 +28,7 @@ from mscflow.report.plots import (
     stability_plot,
 )
 from mscflow.report.tables.electronic import bond_orders_table, charges_table, scf_table, states_table
+from mscflow.report.tables.energies import stability_table
 from mscflow.report.tables.structure import separations_table
 from mscflow.tasks.refine import refine
 
