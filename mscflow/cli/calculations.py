@@ -90,6 +90,7 @@ def vibrate(
         typer.Option(help="analytic (MACE only, its default) or finite-differences."),
     ] = None,
     fmax: Annotated[float, typer.Option(help="Force up to which the structure is stationary / eV/Å.")] = 0.05,
+    state_file: StateFile = None,
     charge: Charge = None,
     multiplicity: Multiplicity = None,
     trust: Trust = False,
@@ -100,7 +101,7 @@ def vibrate(
 
     cluster = read_cluster(file, charge, multiplicity)
     chosen: Any = method.replace("-", " ") if method else None
-    result = vibrate_cluster(cluster, read_level(level, trust), chosen, fmax=fmax)
+    result = vibrate_cluster(cluster, read_level(level, trust), chosen, fmax=fmax, state_file=state_file)
     warn(result.warnings)
     if as_json:
         show_json(result.model_dump(mode="json", exclude={"displacements"}))

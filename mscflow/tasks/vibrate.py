@@ -175,7 +175,8 @@ def vibrate(
         Called with the number of force calls done, and of all.
     state_file
         Where finished differences are kept while they are computed; where the file exists the task goes on
-        from it, and ends as one that was never interrupted. Analytic Hessians need none.
+        from it, and ends as one that was never interrupted but for the noise of self-consistent fields, which
+        begin from another one. Analytic Hessians need none.
 
     Returns
     -------

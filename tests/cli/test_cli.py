@@ -223,6 +223,20 @@ def test_a_refinement_and_excitations_go_on_from_their_state_files(structure, tm
     assert second["scf"] == first["scf"]
 
 
+def test_vibrations_stop_in_time_and_go_on_from_their_state_file(structure, tmp_path):
+    options = ("--level", "gfn2-xtb", "--json", "--state-file", tmp_path / "vibrations.npz")
+    stopped = mscflow("vibrate", structure, *options, MSCFLOW_DEADLINE="0")
+    assert stopped.returncode == 75
+    assert "no time for another step; its state is kept in vibrations.npz" in stopped.stderr
+    with np.load(tmp_path / "vibrations.npz") as kept:
+        assert len(kept["rows"]) == 1
+    found, whole = (
+        [mode["frequency"] for mode in json.loads(mscflow("vibrate", structure, *kind).stdout)["modes"]]
+        for kind in (options, options[:3])
+    )
+    assert found == pytest.approx(whole, abs=0.01)
+
+
 def test_the_directory_for_cubes_is_made_before_anything_is_computed(structure, tmp_path):
     (tmp_path / "file").write_text("where a directory is wanted")
     result = mscflow("excite", structure, "--cubes", tmp_path / "file" / "cubes")
