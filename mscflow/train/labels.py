@@ -229,9 +229,7 @@ def _write(make: Callable[..., list[Atoms]], task: tuple, path: Path, source: st
         frames = make(*task)
     for frame in frames:
         frame.info.update(marks)
-    with whole(
-        path
-    ) as partial:  # where the teacher has no answer, the marks of a frame without atoms say whose
+    with whole(path) as partial:  # without an answer, the marks of a frame without atoms say whose it is
         write(partial, frames or [Atoms(info=marks)], format="extxyz")
     return len(frames)
 
