@@ -110,6 +110,7 @@ class Driver:
         self.deaths: dict[tuple[str, int], int] = defaultdict(int)
         self.deadline = deadline()
         self.meta = journal.meta()
+        self.path = list(dict.fromkeys([*json.loads(self.meta.get("path", "[]")), *search_path()]))
 
     def run(self) -> None:
         """Run until nothing is ready and nothing runs, or until the time is over."""
@@ -264,7 +265,7 @@ class Driver:
                     "outputs": documents,
                     "data": self._blobs(_found(documents, "blob_uuid", "store")),
                 },
-                "path": [*json.loads(self.meta.get("path", "[]")), *search_path()],
+                "path": self.path,
                 "main": self.meta.get("main", ""),
                 "directory": str(place),
                 "earlier": str(self.directory / INDEX_FILE),

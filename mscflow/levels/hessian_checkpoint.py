@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from mscflow.clock import Clock, out_of_time
 from mscflow.errors import InputError
-from mscflow.optimize.state_file import write_arrays
+from mscflow.optimize.state_file import UNREADABLE, write_arrays
 
 SAVE_INTERVAL_S = 10.0
 """Time between two states on disk / s."""
@@ -52,7 +51,7 @@ class HessianCheckpoint:
             with np.load(self.path, allow_pickle=False) as archive:
                 rows: np.ndarray = archive["rows"]
                 fingerprint = str(archive["fingerprint"])
-        except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as err:
+        except UNREADABLE as err:
             raise InputError(
                 f"{self.path} is not a state of vibrations: delete it, or name another file"
             ) from err

@@ -14,6 +14,9 @@ from mscflow.errors import InputError
 from mscflow.optimize.lbfgs import Memory, State
 from mscflow.whole_file import whole
 
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile)
+"""What is raised where a file is no archive of arrays, or one without those that are looked for."""
+
 MORE = "more_"
 """Prefix of arrays that belong to the caller."""
 
@@ -73,7 +76,7 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
         with np.load(path) as archive:
             arrays = {name: archive[name] for name in archive.files if not name.startswith(MORE)}
             memory = Memory.of(arrays.pop("vectors"), arrays.pop("products"))
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as err:
+    except UNREADABLE as err:
         raise InputError(f"{path} is not a state of a relaxation: delete it, or name another file") from err
     if str(arrays.pop("fingerprint", "")) != fingerprint:
         raise InputError(

@@ -63,7 +63,7 @@ def outgoing(energies: ReactionEnergies, ion: str) -> list[str]:
 
     One is empty in documents that do not say what they replaced.
     """
-    return list(dict.fromkeys(_outgoing(row) for row in _exchanges(energies, ion)))
+    return list(dict.fromkeys(_outgoing(row) for row in exchanges_of(energies, ion)))
 
 
 def exchanged(energies: ReactionEnergies) -> dict[str, tuple[str, str]]:
@@ -96,10 +96,10 @@ def compositions(energies: ReactionEnergies, ion: str, replaced: str | None = No
         If there is no such exchange.
     """
     replaced = next(iter(outgoing(energies, ion)), "") if replaced is None else replaced
-    rows = [row for row in _exchanges(energies, ion) if _outgoing(row) == replaced]
+    rows = [row for row in exchanges_of(energies, ion) if _outgoing(row) == replaced]
     if not rows:
         raise InputError(f"no exchange of {ion}{f' for {replaced}' if replaced else ''} among the reactions")
-    free = all(row.gibbs is not None for row in _exchanges(energies, ion))
+    free = are_free(energies, ion)
 
     def cost(row: ReactionEnergy) -> float:
         if free and row.gibbs is not None:
@@ -116,8 +116,14 @@ def compositions(energies: ReactionEnergies, ion: str, replaced: str | None = No
     return found
 
 
-def _exchanges(energies: ReactionEnergies, ion: str) -> list[ReactionEnergy]:
+def exchanges_of(energies: ReactionEnergies, ion: str) -> list[ReactionEnergy]:
+    """Return the exchanges of an ion, without reactions of other kinds."""
     return [row for row in energies.reactions if row.ion == ion and not row.kind]
+
+
+def are_free(energies: ReactionEnergies, ion: str) -> bool:
+    """Return whether the costs of an ion's `compositions` are ΔG: all its exchanges have one."""
+    return all(row.gibbs is not None for row in exchanges_of(energies, ion))
 
 
 def _outgoing(row: ReactionEnergy) -> str:

@@ -15,6 +15,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mscflow.reactions.energies import ReactionEnergies, ReactionEnergy
+from mscflow.reactions.stability import are_free
 from mscflow.tasks.analyse import Analysis
 from mscflow.tasks.document import Document, without_marks
 from mscflow.tasks.excite import Excitations
@@ -299,9 +300,7 @@ def excitation_level(excitations: Excitations) -> str:
 
 def cost_name(energies: ReactionEnergies, ion: str) -> str:
     """Return what the costs of an ion in `mscflow.reactions.stability.compositions` are."""
-    rows = [row for row in energies.reactions if row.ion == ion and not row.kind]
-    free = all(row.gibbs is not None for row in rows)
-    return f"ΔG({energies.temperature or 0:g} K)" if free else "ΔE"
+    return f"ΔG({energies.temperature or 0:g} K)" if are_free(energies, ion) else "ΔE"
 
 
 def _lower_arrangements(energies: ReactionEnergies | None) -> list[str]:

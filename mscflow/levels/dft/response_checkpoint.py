@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mscflow.clock import Clock, out_of_time
-from mscflow.optimize.state_file import write_arrays
+from mscflow.optimize.state_file import UNREADABLE, write_arrays
 
 SAME = 1e-9
 """Largest element of a trial vector outside the space of those on disk, for its product to be read; a larger
@@ -123,7 +122,7 @@ def _read(directory: Path, key: str, size: int) -> tuple[np.ndarray, np.ndarray]
                 if str(archive["key"]) == key:
                     vectors.append(archive["vectors"])
                     products.append(archive["products"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except UNREADABLE:
             continue
     found = np.concatenate(vectors)
     weights, rotation = np.linalg.eigh(found @ found.T)

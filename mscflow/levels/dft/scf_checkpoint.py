@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,13 @@ import numpy as np
 
 from mscflow.clock import Clock, out_of_time
 from mscflow.errors import InputError
-from mscflow.optimize.state_file import write_arrays
+from mscflow.optimize.state_file import UNREADABLE, write_arrays
 
 SAVE_INTERVAL_S = 60.0
 """Time between two densities on disk / s."""
 
 ORBITALS = ("mo_coeff", "mo_occ", "mo_energy", "e_tot")
 """What PySCF knows of a converged field."""
-
-UNREADABLE = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile)
-"""What NumPy raises where a file is no archive of arrays."""
 
 
 def require_field(path: Path) -> None:

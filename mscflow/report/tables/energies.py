@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mscflow.reactions.energies import ReactionEnergies, spreads
-from mscflow.reactions.stability import compositions, exchanged, stable_ranges
+from mscflow.reactions.stability import compositions, exchanged, exchanges_of, stable_ranges
 from mscflow.report.results import CampaignResults, cost_name
 from mscflow.report.tables.table import Table
 
@@ -129,8 +129,7 @@ def _levels_of(energies: ReactionEnergies, ion: str) -> tuple[str, ...]:
     """Return the cell of that column for the exchanges of an ion."""
     if not _level_column(energies):
         return ()
-    rows = [row for row in energies.reactions if row.ion == ion and not row.kind]
-    return (", ".join(dict.fromkeys(row.level for row in rows)),)
+    return (", ".join(dict.fromkeys(row.level for row in exchanges_of(energies, ion))),)
 
 
 def _energies(
