@@ -38,13 +38,15 @@ ONE_MORE_DOUBLE_BOND = 100
 """Weight of an atom in a double bond against that of a C–O bond that is a short or a long one."""
 
 
-def formal_charge(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atom: int) -> int:
-    """Return the formal charge / e of a non-metal atom of a ligand or free molecule.
+def ligand_charge(
+    symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atoms: Sequence[int]
+) -> int:
+    """Return the charge / e of a ligand or free molecule, the sum of formal charges of its atoms.
 
     An atom with terminal oxygens (a carboxyl C, a P of a phosphine oxide) owns their charges. Where C–O is
     conjugated with further double bonds (phenolates, acetylacetonates, quinones), each atom that no way to
-    draw these leaves in one is a charge of -1, and the first atom owns them. A donor atom else has the
-    charge of its missing valence: -1 for a thiolate S, 0 for a phosphine P.
+    draw these leaves in one is a charge of -1. A donor atom else has the charge of its missing valence: -1
+    for a thiolate S, 0 for a phosphine P.
 
     Parameters
     ----------
@@ -52,16 +54,20 @@ def formal_charge(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph
         Elements and coordinates / Å of the whole structure.
     graph
         Its bonds.
-    atom
-        Index of the atom.
+    atoms
+        Indices of the atoms of the ligand.
     """
+    systems = _conjugated(symbols, positions, graph, atoms)
+    conjugated = set().union(*systems)
+    outside = sum(_outside_double_bonds(symbols, positions, graph, system) for system in systems)
+    return sum(_formal_charge(symbols, positions, graph, i) for i in atoms if i not in conjugated) - outside
+
+
+def _formal_charge(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atom: int) -> int:
     around = _non_metals(symbols, graph, atom)
     symbol = symbols[atom]
     if symbol in HALIDES and len(around) < 2:
         return len(around) - 1
-    system = _conjugated(symbols, positions, graph, atom)
-    if system:
-        return -_outside_double_bonds(symbols, positions, graph, system) if atom == min(system) else 0
     centre = (symbol, len(around))
     terminal = _terminal(symbols, graph, atom, around)
     if centre in NEUTRAL_OXO and terminal:
@@ -95,23 +101,33 @@ def _terminal(symbols: Sequence[str], graph: nx.Graph, atom: int, around: list[i
     return [] if thiolate and not any(symbols[j] == "N" for j in around) else hanging
 
 
-def _conjugated(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atom: int) -> set[int]:
-    """Return the atoms whose double bonds are conjugated with that of an atom; none without a lone C–O there.
+def _conjugated(
+    symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atoms: Sequence[int]
+) -> list[set[int]]:
+    """Return sets of atoms whose double bonds are conjugated, those with a lone C–O in them.
 
     A carbon beside nothing else of the kind (ketones, carboxylates) needs no such look.
     """
-    system: set[int] = set()
-    rest = [atom]
+    rest = {i for i in atoms if _has_p_orbital(symbols, positions, graph, i)}
+    systems = []
     while rest:
-        i = rest.pop()
-        if i not in system and _has_p_orbital(symbols, positions, graph, i):
-            system.add(i)
-            rest += _non_metals(symbols, graph, i)
+        system: set[int] = set()
+        reached = {rest.pop()}
+        while reached:
+            system |= reached
+            reached = {j for i in reached for j in graph[i] if j in rest}
+            rest -= reached
+        systems.append(system)
+    return [system for system in systems if _has_lone_oxygen(symbols, graph, system)]
+
+
+def _has_lone_oxygen(symbols: Sequence[str], graph: nx.Graph, system: set[int]) -> bool:
+    """Return whether a carbon of a conjugated system has one terminal O, and a further neighbour in it."""
     for i in system:
         inside = [symbols[j] in CHALCOGENS for j in graph[i] if j in system]
         if symbols[i] == "C" and sum(inside) == 1 and len(inside) > 1:
-            return system
-    return set()
+            return True
+    return False
 
 
 def _has_p_orbital(symbols: Sequence[str], positions: np.ndarray, graph: nx.Graph, atom: int) -> bool:

@@ -15,7 +15,7 @@ import networkx as nx
 import numpy as np
 from scipy.spatial import cKDTree
 
-from mscflow.charges import PSEUDOHALIDES, formal_charge
+from mscflow.charges import PSEUDOHALIDES, ligand_charge
 from mscflow.chemistry import ANIONS, METALS, NONMETALS, bond_reach
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
@@ -184,7 +184,7 @@ class Topology:
         formula = self._hill_formula(atoms)
         if formula in PSEUDOHALIDES:
             return Ligand(atoms, donors, bound, -1, formula)
-        charge = sum(formal_charge(symbols, positions, self.graph, i) for i in atoms)
+        charge = ligand_charge(symbols, positions, self.graph, atoms)
         return Ligand(atoms, donors, bound, charge, formula)
 
     def _hill_formula(self, atoms: tuple[int, ...]) -> str:

@@ -192,7 +192,8 @@ def _yes(is_so: bool) -> str:
 def _shape(network: Network) -> str:
     if network.foundation is not None:
         checksum = file_checksum(find_model(network.foundation).path)
-        return f"Shape and first weights of {Path(network.foundation).name} (SHA-256 `{checksum}`)"
+        taken = "First weights, each channel twice, " if network.wider else "Shape and first weights "
+        return f"{taken}of {Path(network.foundation).name} (SHA-256 `{checksum}`)"
     return (
         f"{network.channels} channels, L = {network.max_l}, body order {network.correlation + 1}, cutoff "
         f"{network.r_max} Å, two layers, ZBL repulsion at short distances"

@@ -19,6 +19,8 @@ from mscflow.train.labels import label_file, load
 from mscflow.train.recipe import Network, Recipe
 from mscflow.train.same_recipe import keep_recipe, require_same_recipe
 from mscflow.train.starts import Start, starts
+from mscflow.train.wider import widen
+from mscflow.whole_file import whole
 
 VALID_EVERY = 12
 """Every twelfth trajectory that is not held out (of fewer the last) is not trained on: the log of the fit
@@ -27,10 +29,11 @@ model."""
 
 FIT = (
     "import runpy, sys; from mscflow.executors.worker import follow_parent; "
-    "follow_parent(int(sys.argv.pop(1))); "
+    "from mscflow.train.scalar_layers import install; "
+    "follow_parent(int(sys.argv.pop(1))); install(); "
     "runpy.run_module('mace.cli.run_train', run_name='__main__', alter_sys=True)"
 )
-"""mace-torch's training in a process that ends with the one whose number is its first argument."""
+"""mace-torch's training with our layers; its process ends with the one whose number is its first argument."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def fit(recipe: Recipe, labels: Sequence[Path], directory: Path, n_round: int = 
     Raises
     ------
     InputError
-        If another recipe began the fit in `directory`, or the model it starts from cannot be used.
+        If another recipe began the fit in `directory`, or the model it starts from cannot be used, or not be
+        made wider.
     CalculationError
         If mace-torch's training ends with an error; the log is named.
     """
@@ -190,9 +194,8 @@ def _set_stage_two(checkpoints: Path, lr: float) -> None:
         if any(group.get("swa_lr") != lr for group in groups):
             for group in groups:
                 group["swa_lr"] = lr
-            partial = file.with_suffix(".partial")
-            torch.save(state, partial)
-            partial.rename(file)
+            with whole(file) as partial:
+                torch.save(state, partial)
 
 
 def _bare(atoms: Atoms) -> Atoms:
@@ -215,6 +218,8 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "model": "MACE",
         "batch_size": network.batch_size,
         "valid_batch_size": 4 * network.batch_size,
+        "loss": network.loss,
+        "energy_weight": network.energy_weight,
         "lr": network.lr,
         "scheduler": "ExponentialLR",
         "lr_scheduler_gamma": network.lr_decay,
@@ -227,7 +232,7 @@ def _arguments(recipe: Recipe, directory: Path, n_round: int) -> Sequence[str]:
         "swa_lr": network.stage_two_lr,
         "swa_energy_weight": network.stage_two_energy_weight,
         "plot": False,
-        **_weights(network),
+        **_weights(recipe, directory),
     }
     flags = ["--pair_repulsion", "--swa", "--ema", "--amsgrad", "--restart_latest", "--save_all_checkpoints"]
     return [f"--{key}={value}" for key, value in options.items()] + flags
@@ -246,11 +251,13 @@ def _new_network(network: Network) -> dict[str, object]:
     }
 
 
-def _weights(network: Network) -> dict[str, object]:
+def _weights(recipe: Recipe, directory: Path) -> dict[str, object]:
     """Return the options of a new network, or of one from a model, whose free atoms are fitted anew."""
-    foundation = foundation_file(network)
+    foundation = foundation_file(recipe.network)
     if foundation is None:
-        return _new_network(network)
+        return _new_network(recipe.network)
+    if recipe.network.wider:
+        foundation = widen(foundation, directory / "wider.model", recipe.seed)
     return {"foundation_model": foundation, "E0s": "estimated", "multiheads_finetuning": False}
 
 

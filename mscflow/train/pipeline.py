@@ -19,6 +19,7 @@ from mscflow.train.recipe import Recipe
 from mscflow.train.same_recipe import require_same_recipe
 from mscflow.train.starts import starts
 from mscflow.train.validate import training_domain
+from mscflow.train.wider import load_narrow
 from mscflow.whole_file import write_whole
 from mscflow.yaml_file import read_model
 
@@ -78,7 +79,9 @@ def train(recipe: Recipe, directory: Path, n_workers: int = 2) -> ModelRecord:
 
 def _require_trainable(recipe: Recipe) -> None:
     """Raise `InputError` for what would end the training after hours of labels."""
-    foundation_file(recipe.network)
+    foundation = foundation_file(recipe.network)
+    if foundation and recipe.network.wider:
+        load_narrow(foundation)
     every = starts(recipe)
     if not any(start.held_out for start in every):
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -210,6 +210,8 @@ class Network(BaseModel):
         directory; the shape is then its own. Without it the network is new.
     foundation_sha256
         Checksum of a file that is on no record, without which it is not loaded.
+    wider
+        Whether the network has twice the channels of `foundation`; see `mscflow.train.wider`.
     channels, max_l, max_ell, correlation, r_max
         Width, highest order of messages and of edge harmonics, body order minus one, cutoff / Å.
     avg_num_neighbors
@@ -217,6 +219,12 @@ class Network(BaseModel):
     batch_size, lr, lr_decay, epochs, stage_two
         Optimisation; the learning rate decays by a factor an epoch, whatever the loss; from epoch `stage_two`
         on energies weigh more.
+    loss
+        mace-torch's name of what is made small: ``"weighted"``, squares of errors, of which the largest count
+        most, or ``"l1l2energyforces"``, absolute errors of energies and lengths of those of forces. Stage two
+        takes squares in any case.
+    energy_weight
+        Weight of energies per atom against 100 of forces, before stage two.
     stage_two_lr, stage_two_energy_weight
         Learning rate of that stage, and weight of energies per atom against 100 of forces.
     ema_decay
@@ -229,6 +237,7 @@ class Network(BaseModel):
 
     foundation: str | None = None
     foundation_sha256: str | None = None
+    wider: bool = False
     channels: PositiveInt = 32
     max_l: NonNegativeInt = 0
     max_ell: NonNegativeInt = 3
@@ -240,6 +249,8 @@ class Network(BaseModel):
     lr_decay: float = Field(default=0.95, gt=0, le=1)
     epochs: PositiveInt = 60
     stage_two: PositiveInt = 45
+    loss: Literal["weighted", "l1l2energyforces"] = "weighted"
+    energy_weight: NonNegativeFloat = 1.0
     stage_two_lr: PositiveFloat = 1e-3
     stage_two_energy_weight: NonNegativeFloat = 1000.0
     ema_decay: float = Field(default=0.99, gt=0, lt=1)
@@ -250,6 +261,8 @@ class Network(BaseModel):
         given = [name for name in SHAPE if name in self.model_fields_set]
         if self.foundation and given:
             raise ValueError(f"the shape is that of {self.foundation}: leave out {', '.join(given)}")
+        if self.wider and not self.foundation:
+            raise ValueError("'wider' is than a model to start from: give 'foundation', too")
         return self
 
 

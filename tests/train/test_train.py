@@ -419,14 +419,16 @@ def test_every_family_is_explored_and_not_always_from_the_same_structures():
     assert rounds[0] == [start.key for start in explored(recipe, 1)]
 
 
-def test_a_fit_starts_from_a_model(trained):
+@pytest.mark.parametrize("wider", [False, True])
+def test_a_fit_starts_from_a_model(trained, wider):
     place, model = trained
-    network = Network(
-        foundation=str(model), foundation_sha256=file_checksum(model), lr=1e-9, epochs=1, stage_two=2
-    )
+    known = {"foundation": str(model), "foundation_sha256": file_checksum(model)}
+    network = Network(**known, wider=wider, lr=1e-9, epochs=1, stage_two=2)
     recipe = RECIPE.model_copy(update={"network": network})
-    tuned = fit(recipe, [place / "labels"], place / "tuned")
+    tuned = fit(recipe, [place / "labels"], place / f"tuned, wider {wider}")
     assert file_checksum(tuned) != file_checksum(model)
+    narrow, now = (torch.load(file, weights_only=False).node_embedding for file in (model, tuned))
+    assert now.linear.weight.numel() == (2 if wider else 1) * narrow.linear.weight.numel()
     forces = []
     for path in (model, tuned):
         atoms = build("ZnL2").to_ase()
@@ -468,6 +470,8 @@ def test_a_fit_starts_from_known_models_only(trained):
 def test_the_shape_of_a_model_to_start_from_cannot_be_chosen():
     with pytest.raises(ValueError, match="the shape is that of msc-small: leave out channels"):
         Network(foundation="msc-small", channels=16)
+    with pytest.raises(ValueError, match="'wider' is than a model to start from: give 'foundation', too"):
+        Network(channels=16, wider=True)
 
 
 def test_a_walk_ends_where_the_model_is_wrong_and_the_edge_is_labelled():
