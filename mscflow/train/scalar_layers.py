@@ -51,14 +51,14 @@ def _interaction(original: Callable[..., Any]) -> Callable[..., Any]:
         **more: Any,
     ) -> tuple[Tensor, Tensor | None]:
         special = more.get("cutoff") is not None or more.get("lammps_class") is not None
-        grid = None if special or not _sends_scalars(block) else _grid(edge_index, len(node_feats))
+        grid = None if special or not _has_scalars_only(block) else _grid(edge_index, len(node_feats))
         if grid is None:
             return original(block, node_attrs, node_feats, edge_attrs, edge_feats, edge_index, **more)
         elements = _elements(node_attrs)
         radial = block.conv_tp_weights(edge_feats.index_select(0, grid.edge_of_pair))
         moments = grid.moments(block.linear_up(node_feats), edge_attrs, radial, _constants(block.conv_tp))
         mixing = [matrix / block.avg_num_neighbors for matrix in _matrices(block.linear)]
-        if type(block).__name__ == "RealAgnosticResidualInteractionBlock":
+        if _is_residual(block):
             mixed = [of_degree @ matrix for of_degree, matrix in zip(moments, mixing, strict=True)]
             (of_elements,) = _matrices(block.skip_tp)
             skipped = elements.mixed(node_feats, of_elements)
@@ -75,11 +75,17 @@ def _interaction(original: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
-def _sends_scalars(block: Any) -> bool:
-    """Return whether a block's atoms send scalars, and harmonics of all degrees from zero on."""
+def _has_scalars_only(block: Any) -> bool:
+    """Return whether a block's features are scalars, and its harmonics those of all degrees from zero on."""
     sent, harmonics = block.conv_tp.irreps_in1, block.conv_tp.irreps_in2
-    all_degrees = list(range(harmonics.lmax + 1))
-    return sent.lmax == 0 and len(sent.simplify()) == 1 and list(harmonics.ls) == all_degrees
+    skipped = block.skip_tp.irreps_out if _is_residual(block) else sent
+    scalars = all(str(features.simplify()) == f"{features.dim}x0e" for features in (sent, skipped))
+    return scalars and list(harmonics.ls) == list(range(harmonics.lmax + 1))
+
+
+def _is_residual(block: Any) -> bool:
+    """Return whether a block's features skip its product; in the others the moments are mixed twice."""
+    return type(block).__name__ == "RealAgnosticResidualInteractionBlock"
 
 
 def _matrices(module: Any) -> list[Tensor]:
