@@ -57,7 +57,8 @@ def test_second_order_goes_on_from_the_best_orbitals_of_a_rung_that_fails(monkey
     whole = ground_state(cluster, level)
     monkeypatch.setattr(ladder, name, limit)
     cut = ground_state(cluster, level)
-    assert cut.mf.e_tot == pytest.approx(whole.mf.e_tot, abs=1e-6)
+    # d orbitals of nearly linear CoCl2 turn about its axis for 1e-5 Eh of the grid's noise; other states: > 1e-3
+    assert cut.mf.e_tot == pytest.approx(whole.mf.e_tot, abs=1e-4)
     _, failed, coarse, fine, stability = cut.stages
     assert f"{ladder.FADED}: {cycles} cycles to 1e-05 Eh, not converged" in failed
     for line, label in ((coarse, "grid 0"), (fine, "grid 1")):  # the rung that has worked is the first one
