@@ -47,18 +47,17 @@ def test_second_order_has_the_responses_of_other_routes(text):
     assert np.ptp([converged_energy(water, level, rung) for rung in (FADED, NEWTON)]) < 1e-6
 
 
-@pytest.mark.parametrize(("name", "limit", "cycles"), [("FADED_CYCLES", 5, 5), ("STRAYED", 1.0, 8)])
+@pytest.mark.parametrize(("name", "limit", "cycles"), [("FADED_CYCLES", 5, 5), ("STRAYED", 0.5, 1)])
 def test_second_order_goes_on_from_the_best_orbitals_of_a_rung_that_fails(monkeypatch, name, limit, cycles):
     from mscflow.levels.dft import ladder
     from mscflow.levels.dft.scf import ground_state
 
-    cluster = precursor("Co2+", "chloride")
+    cluster = precursor("Mn2+", "chloride")
     level = LEVEL.model_copy(update={"grid": 1})
     whole = ground_state(cluster, level)
     monkeypatch.setattr(ladder, name, limit)
     cut = ground_state(cluster, level)
-    # d orbitals of nearly linear CoCl2 turn about its axis for 1e-5 Eh of the grid's noise; other states: > 1e-3
-    assert cut.mf.e_tot == pytest.approx(whole.mf.e_tot, abs=1e-4)
+    assert cut.mf.e_tot == pytest.approx(whole.mf.e_tot, abs=1e-6)
     _, failed, coarse, fine, stability = cut.stages
     assert f"{ladder.FADED}: {cycles} cycles to 1e-05 Eh, not converged" in failed
     for line, label in ((coarse, "grid 0"), (fine, "grid 1")):  # the rung that has worked is the first one
@@ -132,6 +131,18 @@ def test_an_open_shell_is_led_from_an_excited_to_the_lowest_solution():
     assert ladder.cycles > 0
     assert "lower by" in ladder.lines[-2]
     assert ladder.lines[-1].startswith("stability: stable")
+
+
+def test_a_solution_that_is_hardly_lower_is_taken_for_the_same(monkeypatch):
+    from mscflow.levels.dft import ladder
+
+    cation = Cluster.from_ase(molecule("H2O")).replace(charge=1, multiplicity=2)
+    ground, excited = ground_and_excited(cation)
+    monkeypatch.setattr(ladder, "STABLE_TOL", 10.0)
+    climbed = ladder.Ladder(excited, cation)
+    climbed.stabilise(1e-8)
+    assert excited.e_tot == pytest.approx(ground.mf.e_tot, abs=1e-6)  # the lower one stays
+    assert climbed.lines[-1] == "stability: stable within 10 Eh"
 
 
 def test_an_open_shell_keeps_its_solution_where_the_lower_one_does_not_converge(monkeypatch, tmp_path):

@@ -53,7 +53,8 @@ STABILITY_TOL = 1e-3
 """Accuracy of the lowest eigenvalue of the stability analysis / Eh: its sign is what matters."""
 
 STABLE_TOL = 1e-5
-"""Another solution found by stability analysis counts if it is lower by more than this / Eh."""
+"""A solution found by stability analysis is another one if it is lower by more than this / Eh: grids are not
+round, and half-filled shells turn against them for less."""
 
 FOLLOWED = 3
 """How often an instability is followed to a lower solution."""
@@ -153,16 +154,23 @@ class Ladder:
             mf.mo_coeff = orbitals
             try:
                 self.converge(mf.make_rdm1(), conv_tol, "lower solution")
-                outcome = "" if mf.e_tot < energy - STABLE_TOL else "stability: no lower solution found"
             except CalculationError:
-                outcome = f"{UNSTABLE}, the lower solution did not converge"
-            if outcome:
-                for name, value in state.items():
-                    setattr(mf, name, value)
-                mf.converged = True
-                self.lines.append(outcome)
+                self._back(state, f"{UNSTABLE}, the lower solution did not converge")
+                return
+            if mf.e_tot > energy:
+                self._back(state, "stability: no lower solution found")
+                return
+            if mf.e_tot > energy - STABLE_TOL:
+                self.lines.append(f"stability: stable within {STABLE_TOL:g} Eh")
                 return
             self.lines.append(f"stability: lower by {energy - mf.e_tot:.6f} Eh")
+
+    def _back(self, state: dict[str, Any], line: str) -> None:
+        """Go back to the solution before an instability was followed, and say why."""
+        for name, value in state.items():
+            setattr(self.mf, name, value)
+        self.mf.converged = True
+        self.lines.append(line)
 
 
 class _StrayedError(Exception):
