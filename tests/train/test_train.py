@@ -804,9 +804,10 @@ def test_bad_recipes_are_one_line(tmp_path):
             load_recipe(path)
 
 
-def test_a_recipe_finds_the_model_it_starts_from_beside_itself(monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", ["train_msc_small_2", "train_msc_small_3"])
+def test_a_recipe_finds_the_model_it_starts_from_beside_itself(monkeypatch, tmp_path, name):
     monkeypatch.chdir(tmp_path)
-    recipe = RECIPE_FILE.with_stem("train_msc_small_2")
+    recipe = RECIPE_FILE.with_stem(name)
     file = foundation_file(load_recipe(recipe).network)
     assert file is not None
     assert file.parent == recipe.parent
