@@ -244,14 +244,16 @@ class _Grid:
         edges = torch.arange(len(sender), device=sender.device)
         counts = torch.bincount(receiver, minlength=n_atoms)
         atoms = counts.argsort(stable=True)
+        counts = counts[atoms]
         row = _inverse(atoms)
-        by_row = row[receiver].argsort(stable=True)
+        row_of_edge = row[receiver]
+        by_row = row_of_edge.argsort(stable=True)
         number = torch.empty_like(edges)  # of an edge among those of its receiver
-        number[by_row] = edges - (counts[atoms].cumsum(0) - counts[atoms])[row[receiver[by_row]]]
-        parts = [part for part in counts[atoms].tensor_split(N_GRIDS) if len(part)]
+        number[by_row] = edges - (counts.cumsum(0) - counts)[row_of_edge[by_row]]
+        parts = [part for part in counts.tensor_split(N_GRIDS) if len(part)]
         self.shapes = [(len(part), int(part[-1])) for part in parts]
         width = torch.cat([torch.full_like(part, int(part[-1])) for part in parts])
-        slot = (width.cumsum(0) - width)[row[receiver]] + number
+        slot = (width.cumsum(0) - width)[row_of_edge] + number
         self.is_full = torch.zeros((int(width.sum()), 1), dtype=torch.bool, device=sender.device)
         self.is_full[slot] = True
         edge_of_slot = torch.zeros(len(self.is_full), dtype=torch.long, device=sender.device)

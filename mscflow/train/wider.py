@@ -7,12 +7,18 @@ them different (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016, arXiv:1511.0564
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from mscflow.errors import InputError
 from mscflow.levels.potentials.mace_tables import UnsupportedModelError, require_supported
+from mscflow.levels.potentials.registry import file_checksum
+from mscflow.levels.potentials.weights import load_network
 from mscflow.whole_file import whole
+
+FITTED = "float32"
+"""Precision of the weights in a fit."""
 
 UNEQUAL = 0.3
 """Part of a weight by which the shares of two channels differ at random."""
@@ -43,7 +49,7 @@ def widen(model: Path, wider: Path, seed: int) -> Path:
     n_channels = settings["hidden_irreps"].dim
     settings["hidden_irreps"] = (2 * settings["hidden_irreps"]).simplify()
     before = torch.get_default_dtype()
-    torch.set_default_dtype(next(network.parameters()).dtype)
+    torch.set_default_dtype(getattr(torch, FITTED))
     try:
         twice = type(network)(**settings)
     finally:
@@ -66,11 +72,9 @@ def load_narrow(model: Path) -> Any:
     Raises
     ------
     InputError
-        If its features are not scalars, or it reads charge or spin.
+        If the file is no model, its features are not scalars, or it reads charge or spin.
     """
-    import torch
-
-    network = torch.load(model, map_location="cpu", weights_only=False)
+    network = deepcopy(load_network(model, file_checksum(model), FITTED)).cpu()
     try:
         require_supported(network)
     except UnsupportedModelError as error:

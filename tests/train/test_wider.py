@@ -47,3 +47,9 @@ def test_a_network_that_reads_the_charge_is_not_widened(tmp_path):
     narrow = save_network(tmp_path / "a.model", inputs=("total_charge",))
     with pytest.raises(InputError, match="only a network with scalar features"):
         widen(narrow, tmp_path / "wide.model", seed=1)
+
+
+def test_a_file_that_is_no_model_is_not_widened(tmp_path):
+    (tmp_path / "a.model").write_text("no model")
+    with pytest.raises(InputError, match="is no model of mace-torch"):
+        widen(tmp_path / "a.model", tmp_path / "wide.model", seed=1)
