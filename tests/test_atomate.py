@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from atomate2.forcefields.jobs import ForceFieldRelaxMaker, ForceFieldStaticMaker
 from jobflow import Flow, run_locally
-from levels.networks import save_network
+from networks_for_tests import save_network
 from pymatgen.core import Lattice, Structure
 
 from mscflow.atomate import CALCULATOR, Atomate2RelaxMaker, MoleculeRelaxMaker, calculator_kwargs

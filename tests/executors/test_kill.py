@@ -57,7 +57,7 @@ def n_done(directory: Path) -> int:
 
 
 def wait(directory: Path, seconds: float, n_jobs: int) -> None:
-    """Wait some seconds, but not until more than so many jobs are done: work is left on a fast machine, too."""
+    """Wait some seconds, or until so many jobs are done: work is left on a fast machine, too."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and n_done(directory) < n_jobs:
         time.sleep(0.05)

@@ -1,7 +1,7 @@
 """Charge and multiplicity reach the networks that read them; what ignores them says so."""
 
 import pytest
-from levels.networks import save_network
+from networks_for_tests import save_network
 
 from mscflow.builder import precursor
 from mscflow.errors import InputError

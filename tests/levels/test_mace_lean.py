@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from mace.modules import RealAgnosticInteractionBlock, RealAgnosticResidualInteractionBlock
+from networks_for_tests import Irreps, network
 from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
@@ -62,37 +64,18 @@ def test_features_are_those_of_mace_torch_and_follow_the_positions(model, cluste
 
 
 def untrained(**changes):
-    """Return a model with random weights, as mace-torch makes it."""
-    import torch
-    from e3nn import o3
-    from mace.modules import ScaleShiftMACE, gate_dict, interaction_classes
-
+    """Return a model with random weights that differs from the shipped one in more than size."""
     settings = {
-        "r_max": 4.5,
         "num_bessel": 8,
-        "num_polynomial_cutoff": 5,
-        "max_ell": 2,
-        "interaction_cls": interaction_classes["RealAgnosticResidualInteractionBlock"],
-        "interaction_cls_first": interaction_classes["RealAgnosticInteractionBlock"],
-        "num_interactions": 2,
-        "num_elements": 4,
-        "hidden_irreps": o3.Irreps("16x0e"),
-        "MLP_irreps": o3.Irreps("8x0e"),
+        "interaction_cls_first": RealAgnosticInteractionBlock,
+        "hidden_irreps": Irreps("16x0e"),
+        "MLP_irreps": Irreps("8x0e"),
         "atomic_energies": np.array([-13.0, -150.0, -430.0, -90.0]),
-        "avg_num_neighbors": 9.0,
-        "atomic_numbers": [1, 6, 8, 30],
-        "correlation": 2,
-        "gate": gate_dict["silu"],
         "atomic_inter_scale": 1.7,
         "atomic_inter_shift": 0.3,
+        "radial_MLP": None,
     }
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    try:
-        return ScaleShiftMACE(**{**settings, **changes})
-    finally:
-        torch.set_default_dtype(before)
+    return network([1, 6, 8, 30], **{**settings, **changes})
 
 
 def through_mace_torch(model, cluster, positions):
@@ -127,25 +110,21 @@ def through_mace_torch(model, cluster, positions):
     ids=["repulsion", "degree 3, correlation 3", "three layers", "residual first layer"],
 )
 def test_other_networks_are_evaluated_as_by_mace_torch(changes):
-    from mace.modules import interaction_classes
-
     if changes.pop("residual_first", False):
-        changes["interaction_cls_first"] = interaction_classes["RealAgnosticResidualInteractionBlock"]
+        changes["interaction_cls_first"] = RealAgnosticResidualInteractionBlock
         changes["r_max"] = changes.pop("distance")
-    network, cluster = untrained(**changes), precursor("Zn2+")
+    other, cluster = untrained(**changes), precursor("Zn2+")
     positions = cluster.positions + np.random.default_rng(8).normal(scale=0.1, size=cluster.positions.shape)
-    expected_energy, expected_forces = through_mace_torch(network, cluster, positions)
-    energies, forces = lean(network, [cluster.numbers])(positions)
+    expected_energy, expected_forces = through_mace_torch(other, cluster, positions)
+    energies, forces = lean(other, [cluster.numbers])(positions)
     assert np.abs(expected_forces).max() > 0.01
     assert energies[0] == pytest.approx(expected_energy, abs=1e-6)
     np.testing.assert_allclose(forces, expected_forces, atol=1e-6)
 
 
 def test_networks_with_vectors_are_left_to_mace_torch():
-    from e3nn import o3
-
     with pytest.raises(UnsupportedModelError, match="not scalars"):
-        tables(untrained(hidden_irreps=o3.Irreps("8x0e+8x1o")))
+        tables(untrained(hidden_irreps=Irreps("8x0e+8x1o")))
 
 
 def test_several_clusters_in_one_call_do_not_feel_each_other(model, cluster):

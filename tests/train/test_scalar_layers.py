@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 import torch
 from mace import data  # first: it lets e3nn load its constants
-from mace.calculators import mace as calculator
-from mace.modules import (
-    RealAgnosticInteractionBlock,
-    RealAgnosticResidualInteractionBlock,
-    ScaleShiftMACE,
-    gate_dict,
-)
+from mace.modules import RealAgnosticInteractionBlock, RealAgnosticResidualInteractionBlock, ScaleShiftMACE
 from mace.modules.symmetric_contraction import Contraction
 from mace.tools.torch_geometric.dataloader import DataLoader
 from mace.tools.utils import AtomicNumberTable
+from networks_for_tests import Irreps, network
 
 from mscflow.builder import build
 from mscflow.builder.molecules import molecule
@@ -39,28 +34,13 @@ def install(monkeypatch) -> Callable[[], None]:
     torch.set_default_dtype(before)
 
 
-def network(first: type, channels: str, max_ell: int, correlation: int) -> ScaleShiftMACE:
-    """Return a network with random weights: an instrument that tells one derivative from another."""
-    torch.manual_seed(1)
-    return ScaleShiftMACE(
-        r_max=4.5,
-        num_bessel=4,
-        num_polynomial_cutoff=5,
-        max_ell=max_ell,
-        interaction_cls=RealAgnosticResidualInteractionBlock,
+def untrained(first: type, channels: str, max_ell: int, correlation: int) -> ScaleShiftMACE:
+    return network(
+        [1, 6, 8, 49],
         interaction_cls_first=first,
-        num_interactions=2,
-        num_elements=4,
-        hidden_irreps=calculator.o3.Irreps(channels),
-        MLP_irreps=calculator.o3.Irreps("4x0e"),
-        atomic_energies=np.zeros((1, 4)),
-        avg_num_neighbors=9.0,
-        atomic_numbers=[1, 6, 8, 49],
+        hidden_irreps=Irreps(channels),
+        max_ell=max_ell,
         correlation=correlation,
-        gate=gate_dict["silu"],
-        atomic_inter_scale=1.3,
-        atomic_inter_shift=0.1,
-        radial_MLP=[8],
     )
 
 
@@ -106,9 +86,9 @@ def close(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
     "make",
     [
         shipped,
-        lambda: network(RealAgnosticResidualInteractionBlock, "8x0e", 3, 3),
-        lambda: network(RealAgnosticInteractionBlock, "8x0e", 1, 2),
-        lambda: network(RealAgnosticInteractionBlock, "8x0e", 2, 1),
+        lambda: untrained(RealAgnosticResidualInteractionBlock, "8x0e", 3, 3),
+        lambda: untrained(RealAgnosticInteractionBlock, "8x0e", 1, 2),
+        lambda: untrained(RealAgnosticInteractionBlock, "8x0e", 2, 1),
     ],
     ids=["msc-small", "residual, degree 3", "order 2", "order 1"],
 )
@@ -128,8 +108,8 @@ def test_energies_forces_and_gradients_are_those_of_mace_torch(make, install):
 
 
 def test_other_networks_and_cells_are_left_to_mace_torch(install):
-    model = network(RealAgnosticResidualInteractionBlock, "4x0e+4x1o", 2, 3)
-    scalars = network(RealAgnosticResidualInteractionBlock, "4x0e", 2, 3)
+    model = untrained(RealAgnosticResidualInteractionBlock, "4x0e+4x1o", 2, 3)
+    scalars = untrained(RealAgnosticResidualInteractionBlock, "4x0e", 2, 3)
     given = batch(model, build("InL3", "formate"))
     small_cell = batch(scalars, molecule("O"), cell=np.diag([3.1, 3.2, 3.3]))
     theirs = answers(model, given), answers(scalars, small_cell)
@@ -139,7 +119,7 @@ def test_other_networks_and_cells_are_left_to_mace_torch(install):
 
 
 def test_the_model_that_is_saved_is_mace_torchs_own(install, tmp_path):
-    model = network(RealAgnosticInteractionBlock, "8x0e", 2, 3)
+    model = untrained(RealAgnosticInteractionBlock, "8x0e", 2, 3)
     given = batch(model, build("InL3", "formate"))
     theirs = answers(model, given)
     names = set(vars(model.interactions[0]))

@@ -16,7 +16,7 @@ import pytest
 import torch
 from ase.calculators.calculator import Calculator
 from ase.calculators.idealgas import IdealGas
-from levels.networks import save_network
+from networks_for_tests import save_network
 from scipy.spatial.distance import cdist
 
 from mscflow.builder import build

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from levels.networks import save_network
+from networks_for_tests import save_network
 
 from mscflow.builder import build
 from mscflow.errors import InputError
