@@ -58,7 +58,7 @@ def test_a_relaxation_stops_in_time_and_ends_as_one_that_was_never_stopped(deadl
     undisturbed = relax(start, fmax=0.05)
     n_stops = 0
     while True:
-        deadline(0.1)
+        deadline(0.03)
         try:
             found = relax(start, fmax=0.05, state_file=file)
             break
@@ -196,7 +196,7 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path):
 def test_a_run_stops_in_time_and_goes_on(deadline, tmp_path):
     from jobflow import Flow
 
-    first = RelaxMaker(level=XTB(), fmax=1.0).make(build("In4P"))
+    first = RelaxMaker(level=XTB(), fmax=0.1).make(build("In4P"))
     second = RefineMaker(level=LEVEL).make(WATER)
     flow = Flow([first, second])
     deadline(2.0)
