@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
 from mscflow.levels import MACE
+from mscflow.levels.potentials import mace_slots
 from mscflow.levels.potentials.mace_lean import SKIN, LeanMACE
 from mscflow.levels.potentials.mace_tables import (
     UnsupportedModelError,
@@ -15,7 +16,7 @@ from mscflow.levels.potentials.mace_tables import (
     monomial_slopes,
     tables,
 )
-from mscflow.levels.potentials.neighbours import neighbour_grid
+from mscflow.levels.potentials.neighbours import neighbours
 from mscflow.levels.surface import LeanSurface
 
 
@@ -168,22 +169,68 @@ def test_the_anchor_makes_a_second_evaluator_repeat_the_digits(model, cluster):
     np.testing.assert_array_equal(first(moved)[1], second(moved)[1])
 
 
-def test_neighbours_are_all_pairs_within_cutoff_and_skin(cluster):
+@pytest.mark.parametrize("block_slots", [10**9, 200, 1], ids=["one block", "some blocks", "a block a row"])
+def test_neighbours_are_all_pairs_within_cutoff_and_skin(cluster, block_slots):
     positions = cluster.positions
-    grid = neighbour_grid(positions, 5.0, SKIN)
+    found = neighbours(positions, 5.0, SKIN, near=2.1, block_slots=block_slots)
     distance = np.linalg.norm(positions[:, None] - positions, axis=2)
     expected = {(i, j) for i, j in np.argwhere(distance < 5.0 + SKIN) if i < j}
-    assert {tuple(pair) for pair in grid.pairs} == expected
-    width = grid.neighbour.shape[1]
-    for (i, j), (at_i, at_j) in zip(grid.pairs, grid.slots, strict=True):
-        assert (at_i // width, at_j // width) == (i, j)
-        assert (grid.neighbour.flat[at_i], grid.neighbour.flat[at_j]) == (j, i)
-    assert (grid.pair < len(grid.pairs)).sum() == 2 * len(grid.pairs)
+    assert {tuple(pair) for pair in found.pairs} == expected
+    assert len(found.pairs) == len(expected)
+    is_near = distance[tuple(found.pairs.T)] < 2.1
+    assert 0 < found.n_near == is_near[: found.n_near].sum() == is_near.sum() < len(is_near)
+    atom = np.concatenate([np.repeat(found.atoms[block.rows], block.width) for block in found.blocks])
+    np.testing.assert_array_equal(atom[found.slots], found.pairs)
+    np.testing.assert_array_equal(found.neighbour[found.slots], found.pairs[:, ::-1])
+    np.testing.assert_array_equal(found.pair[found.slots.T], np.arange(len(found.pairs))[None].repeat(2, 0))
+    assert (found.pair < len(found.pairs)).sum() == 2 * len(found.pairs)
+    assert sorted(found.atoms) == list(range(len(cluster)))
+    sizes = [block.slots.stop - block.slots.start for block in found.blocks]
+    assert sizes == [np.prod(block.shape) for block in found.blocks]
+    assert max(sizes) <= max(block_slots, found.blocks[-1].width)
     nudged = positions.copy()
     nudged[0, 0] += 0.4 * SKIN
-    assert grid.is_valid(nudged)
+    assert found.are_valid(nudged)
     nudged[0, 0] += 0.2 * SKIN
-    assert not grid.is_valid(nudged)
+    assert not found.are_valid(nudged)
+
+
+def test_atoms_without_neighbours_have_the_energy_of_a_single_one(model):
+    hydrogen = np.array([1])
+    (one,), forces = lean(model, [hydrogen])(np.zeros((1, 3)))
+    np.testing.assert_array_equal(forces, np.zeros((1, 3)))
+    (two,), forces = lean(model, [np.repeat(hydrogen, 2)])(np.array([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]]))
+    assert two == pytest.approx(2 * one, abs=1e-9)
+    np.testing.assert_array_equal(forces, np.zeros((2, 3)))
+
+
+def test_blocks_change_no_number(model, cluster, monkeypatch):
+    whole = lean(model, [cluster.numbers])
+    energy, forces = whole(cluster.positions)
+    monkeypatch.setattr(mace_slots, "BLOCK_BYTES", 100_000)
+    parts = lean(model, [cluster.numbers])
+    same_energy, same_forces = parts(cluster.positions)
+    assert len(parts._slots.listed.blocks) > len(whole._slots.listed.blocks)
+    assert same_energy == pytest.approx(energy, abs=1e-9)
+    np.testing.assert_allclose(same_forces, forces, atol=1e-9)
+
+
+def test_pairs_that_become_near_and_far_stay_right(model):
+    """Radial functions of near and of far pairs agree where a pair changes from one to the other."""
+    zinc = precursor("Zn2+")
+    bond = int(np.argmin(np.abs(np.linalg.norm(zinc.positions[1:] - zinc.positions[0], axis=1) - 2.1))) + 1
+    axis = zinc.positions[bond] - zinc.positions[0]
+    axis /= np.linalg.norm(axis)
+    evaluator = lean(model, [zinc.numbers])
+    for start in (2.05, 2.15):
+        for change in (-0.19, 0.0, 0.19):
+            listed, moved = zinc.positions.copy(), zinc.positions.copy()
+            listed[bond], moved[bond] = listed[0] + start * axis, moved[0] + (start + change) * axis
+            evaluator.list_neighbours(listed)
+            energy, forces = evaluator(moved)
+            expected_energy, expected_forces = reference(zinc, moved)
+            assert energy[0] == pytest.approx(expected_energy, abs=1e-6)
+            np.testing.assert_allclose(forces, expected_forces, atol=1e-6)
 
 
 def test_slopes_of_monomials_are_their_derivatives():

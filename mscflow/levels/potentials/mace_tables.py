@@ -22,7 +22,10 @@ from mscflow.levels.potentials.repulsion import Repulsion
 SHORTEST = 0.5
 """Distances / Å below this are treated as this; no two atoms of a `Cluster` are nearer."""
 
-N_NODES = 400
+NEAR, FAR = 2.5, 1.7
+"""Radial functions are one series up to `NEAR`, and one with few terms from `FAR` to the cutoff / Å."""
+
+N_NODES = 300
 """Distances at which radial functions are sampled; their Chebyshev series end far before."""
 
 MAX_CORRELATION = 3
@@ -30,6 +33,26 @@ MAX_CORRELATION = 3
 
 class UnsupportedModelError(Exception):
     """The model is not one that these tables describe; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Radial:
+    """Radial functions on a range of distances: Chebyshev series in the distance, scaled to [-1, 1].
+
+    Parameters
+    ----------
+    shortest, longest
+        The range / Å.
+    values
+        Coefficients, shape (n_terms, n_l·C), times the constants of the tensor product.
+    slopes
+        The same of their derivatives / Å⁻¹.
+    """
+
+    shortest: float
+    longest: float
+    values: np.ndarray
+    slopes: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +65,7 @@ class Layer:
         What an atom sends: shape (n_elements, C) in the first layer, where atoms know only their element, and
         (C, C) in later ones, where it multiplies their features.
     radial
-        Chebyshev coefficients of the radial functions, shape (n_l, n_terms, C), times the constants of the
-        tensor product.
-    radial_slope
-        The same of their derivatives / Å⁻¹.
+        Radial functions of near and of far pairs.
     mixing
         Matrices that mix the channels of the moments, shape (n_elements, n_l, C, C), or (1, ...)
         where they do not depend on the element.
@@ -63,8 +83,7 @@ class Layer:
     """
 
     senders: np.ndarray
-    radial: np.ndarray
-    radial_slope: np.ndarray
+    radial: tuple[Radial, Radial]
     mixing: np.ndarray
     polynomials: np.ndarray
     linear_terms: np.ndarray
@@ -120,6 +139,7 @@ def require_supported(model: Any) -> None:
         "embeds charge or spin": hasattr(model, "joint_embedding"),
         "radial functions that depend on elements": hasattr(radial, "distance_transform"),
         "radial functions without envelope": not getattr(radial, "apply_cutoff", True),
+        f"cutoff below {NEAR} Å": float(model.r_max) < NEAR,
         "interaction block": any(type(block).__name__ not in kinds for block in model.interactions),
         "features that are not scalars": any(
             str(p.linear.irreps_out.simplify()) != f"{p.linear.irreps_out.dim}x0e" for p in model.products
@@ -263,11 +283,12 @@ def _layer(model: Any, interaction: Any, product: Any, first: Any) -> Layer:
         ]
         mixing = mixing @ np.array(skips)
     polynomials, linear_terms = _polynomials(_contraction(product))
-    radial = _radial(model, interaction, n_channels)
     return Layer(
         senders=(up if first is None else first @ up).numpy(),
-        radial=radial,
-        radial_slope=_slope(radial, 2 / (float(model.r_max) - SHORTEST)),
+        radial=(
+            _radial(model, interaction, n_channels, SHORTEST, NEAR),
+            _radial(model, interaction, n_channels, FAR, float(model.r_max)),
+        ),
         mixing=mixing,
         polynomials=polynomials,
         linear_terms=linear_terms,
@@ -297,8 +318,8 @@ def _degree_matrix(module: Any, degree: int, n_channels: int, attrs: Any = None)
     return response[:, start : start + n_channels * width : width].numpy()
 
 
-def _radial(model: Any, interaction: Any, n_channels: int) -> np.ndarray:
-    """Return Chebyshev coefficients on [SHORTEST, r_max] from values at Chebyshev nodes."""
+def _radial(model: Any, interaction: Any, n_channels: int, shortest: float, longest: float) -> Radial:
+    """Return the radial functions between two distances / Å from values at Chebyshev nodes."""
     import torch
 
     n_degrees = _n_degrees(interaction)
@@ -307,23 +328,17 @@ def _radial(model: Any, interaction: Any, n_channels: int) -> np.ndarray:
     ]
     response = interaction.conv_tp(*ones)[0]
     constants = torch.stack([response[n_channels * degree**2] for degree in range(n_degrees)])
-    r_max = float(model.r_max)
     angle = np.pi * (np.arange(N_NODES) + 0.5) / N_NODES
-    r = SHORTEST + 0.5 * (r_max - SHORTEST) * (1 + np.cos(angle))
+    r = shortest + 0.5 * (longest - shortest) * (1 + np.cos(angle))
     embedded, _ = model.radial_embedding(torch.tensor(r)[:, None], None, None, None)
     values = interaction.conv_tp_weights(embedded).reshape(N_NODES, n_degrees, n_channels)
-    values = (values * constants[:, None]).numpy()
-    series = 2.0 / N_NODES * np.cos(np.outer(np.arange(N_NODES), angle)) @ values.reshape(N_NODES, -1)
+    values = (values * constants[:, None]).numpy().reshape(N_NODES, -1)
+    series = 2.0 / N_NODES * np.cos(np.outer(np.arange(N_NODES), angle)) @ values
     series[0] /= 2
-    return series.reshape(N_NODES, n_degrees, n_channels).transpose(1, 0, 2)
-
-
-def _slope(series: np.ndarray, scale: float) -> np.ndarray:
-    """Return the Chebyshev series of the derivative, with as many terms (axis 1), the last ones zero."""
-    slope = np.zeros_like(series)
-    derived = chebder(series, scl=scale, axis=1)
-    slope[:, : derived.shape[1]] = derived
-    return slope
+    slopes = np.zeros_like(series)
+    derived = chebder(series, scl=2 / (longest - shortest))
+    slopes[: len(derived)] = derived
+    return Radial(shortest, longest, series, slopes)
 
 
 def _polynomials(contraction: Any) -> tuple[np.ndarray, np.ndarray]:
