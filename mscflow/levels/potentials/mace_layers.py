@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -28,13 +29,14 @@ class LayerTensors:
     def __init__(self, layer: Layer, elements: np.ndarray, tolerance: float, tensor: Any) -> None:
         self.update = tensor(layer.update)
         self.senders = tensor(layer.senders)
-        self.radial = [RadialTensors(radial, tolerance, tensor) for radial in layer.radial]
+        kind = self.update.dtype, self.update.device
+        self.radial = [_radial_tensors(radial, tolerance, *kind) for radial in layer.radial]
         kinds, first, count = np.unique(elements, return_index=True, return_counts=True)
         ranges = [slice(int(start), int(start + n)) for start, n in zip(first, count, strict=True)]
 
         def by_kind(name: str) -> list[Any]:
             """Return a table's parts for the elements of the molecule, which all molecules share."""
-            return [_of_element(layer, name, int(e), self.update.dtype, self.update.device) for e in kinds]
+            return [_of_element(layer, name, int(e), *kind) for e in kinds]
 
         if len(layer.mixing) == 1:
             self.mixing = [(slice(0, len(elements)), tensor(layer.mixing[0]))]
@@ -89,25 +91,37 @@ class LayerTensors:
         return passed
 
 
+@dataclass(frozen=True)
 class RadialTensors:
-    """Radial functions of near or of far pairs as tensors, without the terms that are too small.
+    """Radial functions of near or of far pairs: the terms that are not too small; see `Radial`."""
 
-    Parameters
-    ----------
-    radial, tolerance, tensor
-        See `LayerTensors`.
-    """
+    shortest: float
+    longest: float
+    values: Any
+    slopes: Any
 
-    def __init__(self, radial: Radial, tolerance: float, tensor: Any) -> None:
-        size = np.abs(radial.values).max(axis=1)
-        n = self.n_terms = int(np.flatnonzero(size > tolerance * size.max())[-1]) + 1
-        self.values, self.slopes = tensor(radial.values[:n]), tensor(radial.slopes[:n])
-        self.shortest, self.longest = radial.shortest, radial.longest
+    @property
+    def n_terms(self) -> int:
+        """Number of terms."""
+        return len(self.values)
 
     def scaled(self, length: Any) -> Any:
         """Return distances as arguments of the series."""
         x = (2 * length - (self.longest + self.shortest)) / (self.longest - self.shortest)
         return x.clamp(-1.0, 1.0)
+
+
+@lru_cache(maxsize=64)
+def _radial_tensors(radial: Radial, tolerance: float, dtype: Any, device: Any) -> RadialTensors:
+    """Return radial functions without terms of less than a part of the largest."""
+    import torch
+
+    size = np.abs(radial.values).max(axis=1)
+    n = int(np.flatnonzero(size > tolerance * size.max())[-1]) + 1
+    values, slopes = (
+        torch.as_tensor(table[:n], dtype=dtype, device=device) for table in (radial.values, radial.slopes)
+    )
+    return RadialTensors(radial.shortest, radial.longest, values, slopes)
 
 
 def _rows(values: Any) -> Any:

@@ -49,7 +49,6 @@ class LeanMACE:
         self._order = np.argsort(elements, kind="stable")  # atoms of one element lie together inside
         self._molecule = molecule[self._order]
         elements = elements[self._order]
-        self._elements = elements
         self._numbers = found.atomic_numbers[elements]
         self._isolated = np.bincount(molecule, found.atomic_energies[elements[np.argsort(self._order)]])
         self._tables = found
