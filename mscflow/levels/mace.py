@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from mscflow.chemistry import suggest
@@ -18,7 +19,6 @@ from mscflow.levels.potentials.registry import file_checksum, find_model, requir
 from mscflow.levels.potentials.weights import facts, load_network
 
 if TYPE_CHECKING:
-    import numpy as np
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
@@ -186,17 +186,29 @@ class MACE(Level):
         except UnsupportedModelError:
             return None
 
-    def extrapolation(self, cluster: Cluster, surface: Surface | None = None) -> np.ndarray | None:
-        """Compare features with those of the training frames; see `mscflow.levels.potentials.domain`."""
+    def features(self, cluster: Cluster, surface: Surface | None = None) -> np.ndarray:
+        """Return the features of the network, shape (n_atoms, n_features).
+
+        Parameters
+        ----------
+        cluster
+            The cluster.
+        surface
+            One of `surfaces`, on which they cost nothing where it was evaluated last.
+        """
         from mscflow.levels.surface import LeanSurface
 
+        surface = surface or self.surfaces(cluster)[-1]
+        if isinstance(surface, LeanSurface):
+            return surface.features(cluster.positions)
+        return np.asarray(self.calculator(cluster).get_descriptors(cluster.to_ase()))
+
+    def extrapolation(self, cluster: Cluster, surface: Surface | None = None) -> np.ndarray | None:
+        """Compare features with those of the training frames; see `mscflow.levels.potentials.domain`."""
         path = domain_file(require_known_file(self.model, self.trusted_sha256))
         if not path.is_file():
             return None
-        if isinstance(surface, LeanSurface):
-            features = surface.features(cluster.positions)
-        else:
-            features = self.calculator(cluster).get_descriptors(cluster.to_ase())
+        features = self.features(cluster, surface)
         return _load_domain(path, file_checksum(path)).relative_distance(cluster.symbols, features)
 
     def estimate(self, cluster: Cluster) -> Estimate:

@@ -105,7 +105,7 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split, directory: Path, n_
             pool.submit(_kept, place / f"cluster-{c.cluster.hash[:12]}.json", whole_cluster, c, potential)
             for c in catalogue_structures(potential)
         ]
-        of_frames = frame_errors(frames.test, potential.calculator(starts(recipe)[0].cluster))
+        of_frames = frame_errors(frames.test, potential)
         return Evaluation(
             frames=of_frames,
             structures=tuple(found for part in structures if (found := part.result()) is not None),

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 from scipy.optimize import least_squares
+
+from mscflow.cluster import Cluster
+from mscflow.levels import MACE
 
 N_FRAMES = 600
 """Frames that are used, evenly from all."""
@@ -21,7 +23,7 @@ NOISE = 0.01
 """Residuals beyond this count linearly, not squared / eV per atom: of squeezed structures they are large."""
 
 
-def shifted(model: Path, target: Path, frames: Sequence[Atoms], calculator: Calculator) -> None:
+def shifted(model: Path, target: Path, frames: Sequence[Atoms], potential: MACE) -> None:
     """Write a model whose energies of free atoms fit the labels best.
 
     Parameters
@@ -32,12 +34,12 @@ def shifted(model: Path, target: Path, frames: Sequence[Atoms], calculator: Calc
         Where the shifted one goes.
     frames
         Labelled training frames.
-    calculator
-        Of `model`.
+    potential
+        The level of `model`.
     """
     import torch
 
-    found = offsets(frames, calculator)
+    found = offsets(frames, potential)
     network = torch.load(model, map_location="cpu", weights_only=False)
     numbers = network.atomic_numbers.tolist()
     shift = torch.tensor([found.get(number, 0.0) for number in numbers])
@@ -45,16 +47,15 @@ def shifted(model: Path, target: Path, frames: Sequence[Atoms], calculator: Calc
     torch.save(network, target)
 
 
-def offsets(frames: Sequence[Atoms], calculator: Calculator) -> dict[int, float]:
+def offsets(frames: Sequence[Atoms], potential: MACE) -> dict[int, float]:
     """Return what the energy of each element's free atom lacks / eV, by atomic number."""
     chosen = frames[:: max(1, len(frames) // N_FRAMES)]
     numbers = sorted({int(number) for frame in chosen for number in frame.numbers})
     shares = np.array([[np.mean(frame.numbers == number) for number in numbers] for frame in chosen])
     residuals = []
     for frame in chosen:
-        atoms = Atoms(frame.symbols, positions=frame.positions)
-        atoms.calc = calculator
-        residuals.append((frame.info["REF_energy"] - atoms.get_potential_energy()) / len(atoms))
+        energy, _ = potential.surfaces(Cluster(tuple(frame.symbols), frame.positions))[-1](frame.positions)
+        residuals.append((frame.info["REF_energy"] - energy) / len(frame))
     fitted = least_squares(
         lambda x: shares @ x - residuals, np.zeros(len(numbers)), loss="soft_l1", f_scale=NOISE
     )

@@ -119,9 +119,8 @@ def _finished(recipe: Recipe, frames: Split, fitted: Path, directory: Path) -> P
     if there and made_from.read_text(encoding="utf-8") == checksum:
         return model
     made_from.unlink(missing_ok=True)
-    first = starts(recipe)[0].cluster
-    shifted(fitted, model, frames.train, _trusted(fitted).calculator(first))
-    training_domain(frames.train, frames.valid, _trusted(model).calculator(first)).save(domain_file(model))
+    shifted(fitted, model, frames.train, _trusted(fitted))
+    training_domain(frames.train, frames.valid, _trusted(model)).save(domain_file(model))
     write_whole(made_from, checksum)
     return model
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 
 from mscflow.builder import precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
-from mscflow.levels import Level
+from mscflow.levels import MACE, Level
 from mscflow.levels.potentials.domain import Domain
 from mscflow.reactions.exchange import exchange
 from mscflow.reactions.reaction import Reaction, distinct_species
@@ -50,34 +49,37 @@ WITHOUT_PAIRS = "all without pairs"
 """The errors on all frames but those of two molecules pushed together, which have walls of many eV/Å."""
 
 
-def frame_errors(frames: Sequence[Atoms], calculator: Calculator) -> dict[str, FrameErrors]:
+def frame_errors(frames: Sequence[Atoms], potential: MACE) -> dict[str, FrameErrors]:
     """Return the errors on labelled frames per family (``config_type``), for ``all`` and `WITHOUT_PAIRS`."""
     rows: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = defaultdict(list)
     for frame in frames:
-        atoms = Atoms(frame.symbols, positions=frame.positions)
-        atoms.calc = calculator
+        energy, forces = potential.surfaces(_cluster(frame))[-1](frame.positions)
         reference = frame.arrays["REF_forces"]
-        error = atoms.get_forces() - reference
-        energy = abs(atoms.get_potential_energy() - frame.info["REF_energy"]) / len(atoms)
+        error = forces - reference
+        energy = abs(energy - frame.info["REF_energy"]) / len(frame)
         family = frame.info["config_type"]
         for group in (family, "all") if is_pair(family) else (family, "all", WITHOUT_PAIRS):
             rows[group].append((error, reference, energy))
     return {family: _summary(row) for family, row in sorted(rows.items())}
 
 
-def training_domain(train: Sequence[Atoms], left_out: Sequence[Atoms], calculator: Calculator) -> Domain:
+def training_domain(train: Sequence[Atoms], left_out: Sequence[Atoms], potential: MACE) -> Domain:
     """Return the domain of a potential from the features of its training frames and of others like them."""
-    return Domain.fit(*(_features(frames, calculator) for frames in (train, left_out)))
+    return Domain.fit(*(_features(frames, potential) for frames in (train, left_out)))
 
 
-def _features(frames: Sequence[Atoms], calculator: Calculator) -> dict[str, np.ndarray]:
+def _features(frames: Sequence[Atoms], potential: MACE) -> dict[str, np.ndarray]:
     """Return the features of the network for all atoms of each element, shape (n_atoms, n_features)."""
     features: dict[str, list[np.ndarray]] = defaultdict(list)
     for frame in frames:
-        found = calculator.get_descriptors(frame)
+        found = potential.features(_cluster(frame))
         for symbol in set(frame.symbols):
             features[symbol].append(found[np.array(frame.symbols) == symbol])
     return {symbol: np.concatenate(parts) for symbol, parts in features.items()}
+
+
+def _cluster(frame: Atoms) -> Cluster:
+    return Cluster(tuple(frame.symbols), frame.positions)
 
 
 def _summary(rows: list[tuple[np.ndarray, np.ndarray, float]]) -> FrameErrors:

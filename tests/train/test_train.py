@@ -243,19 +243,18 @@ def test_the_model_has_learned_something(trained):
     place, model = trained
     potential = MACE(model=str(model)).trusting()
     frames = split(RECIPE, [place / "labels"])
-    errors = frame_errors(frames.valid, potential.calculator(build("ZnL2")))["all"]
+    errors = frame_errors(frames.valid, potential)["all"]
     assert errors.force_mae < errors.force_mean
 
 
 def test_energies_of_free_atoms_are_fitted_last(trained):
     place, model = trained
     frames = split(RECIPE, [place / "labels"])
-    cluster = build("ZnL2")
     target = place / "shifted.model"
-    before = MACE(model=str(model)).trusting().calculator(cluster)
+    before = MACE(model=str(model)).trusting()
     shifted(model, target, frames.train, before)
-    after = MACE(model=str(target)).trusting().calculator(cluster)
-    errors = [frame_errors(frames.train, calculator)["all"] for calculator in (before, after)]
+    after = MACE(model=str(target)).trusting()
+    errors = [frame_errors(frames.train, potential)["all"] for potential in (before, after)]
     assert errors[1].energy_mae < errors[0].energy_mae
     assert errors[1].force_mae == pytest.approx(errors[0].force_mae, abs=1e-6)
 
@@ -265,7 +264,7 @@ def test_what_the_model_never_saw_is_out_of_its_domain(trained):
     potential = MACE(model=str(model)).trusting()
     cluster = build("ZnL2")
     frames = split(RECIPE, [place / "labels"])
-    domain = training_domain(frames.train, frames.valid, potential.calculator(cluster))
+    domain = training_domain(frames.train, frames.valid, potential)
     domain.save(domain_file(model))
     at_home = potential.extrapolation(cluster)
     assert at_home.shape == (len(cluster),)
