@@ -28,8 +28,7 @@ docs: $(STAMP)
 train: $(STAMP)
 	mkdir -p runs/train
 	tar xf inputs/train_msc_small_2.labels.tar.xz -C runs/train
-	tar xf inputs/train_msc_small_3.labels.tar.xz -C runs/train
-	$(BIN)/mscflow train inputs/train_msc_small_3.yaml --dir runs/train
+	$(BIN)/mscflow train inputs/train_msc_small_2.yaml --dir runs/train
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \
