@@ -67,7 +67,6 @@ class Slots:
             return torch.as_tensor(np.ascontiguousarray(array), device=device)
 
         self.listed = listed
-        self.n_pairs = len(listed.pairs)
         self.first, self.second = index(listed.pairs[:, 0]), index(listed.pairs[:, 1])
         self._at_first, self._at_second = index(listed.slots[:, 0]), index(listed.slots[:, 1])
         self._pair, self._neighbour = index(listed.pair), index(listed.neighbour)
