@@ -198,9 +198,12 @@ class MACE(Level):
         """
         from mscflow.levels.surface import LeanSurface
 
-        surface = surface or self.surfaces(cluster)[-1]
         if isinstance(surface, LeanSurface):
             return surface.features(cluster.positions)
+        self.require(cluster)
+        lean = self._lean([cluster], [self.dtype])
+        if lean is not None:
+            return lean[0].features(cluster.positions)
         return np.asarray(self.calculator(cluster).get_descriptors(cluster.to_ase()))
 
     def extrapolation(self, cluster: Cluster, surface: Surface | None = None) -> np.ndarray | None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy.linalg import cho_factor
 from scipy.linalg.blas import dsymm, dsymv, dtrsv
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotri
 from scipy.sparse.linalg import splu
 
 from mscflow.errors import CalculationError
@@ -333,7 +334,7 @@ class Minimiser(Steps):
 def _factored(hessian: Any) -> Solve:
     """Return the function that applies the inverse of a positive definite matrix, sparse or dense."""
     if isinstance(hessian, np.ndarray):
-        inverse, _ = dpotri(dpotrf(hessian)[0])  # its upper triangle
+        inverse, _ = dpotri(cho_factor(hessian)[0])  # its upper triangle
         return lambda vectors: (dsymv if vectors.ndim == 1 else dsymm)(1.0, inverse, vectors)
     options = {"SymmetricMode": True}
     lu = splu(hessian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)

@@ -54,7 +54,7 @@ def offsets(frames: Sequence[Atoms], potential: MACE) -> dict[int, float]:
     shares = np.array([[np.mean(frame.numbers == number) for number in numbers] for frame in chosen])
     residuals = []
     for frame in chosen:
-        energy, _ = potential.surfaces(Cluster(tuple(frame.symbols), frame.positions))[-1](frame.positions)
+        energy, _ = potential.surfaces(Cluster.from_ase(frame))[-1](frame.positions)
         residuals.append((frame.info["REF_energy"] - energy) / len(frame))
     fitted = least_squares(
         lambda x: shares @ x - residuals, np.zeros(len(numbers)), loss="soft_l1", f_scale=NOISE

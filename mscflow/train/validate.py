@@ -53,7 +53,7 @@ def frame_errors(frames: Sequence[Atoms], potential: MACE) -> dict[str, FrameErr
     """Return the errors on labelled frames per family (``config_type``), for ``all`` and `WITHOUT_PAIRS`."""
     rows: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = defaultdict(list)
     for frame in frames:
-        energy, forces = potential.surfaces(_cluster(frame))[-1](frame.positions)
+        energy, forces = potential.surfaces(Cluster.from_ase(frame))[-1](frame.positions)
         reference = frame.arrays["REF_forces"]
         error = forces - reference
         energy = abs(energy - frame.info["REF_energy"]) / len(frame)
@@ -72,14 +72,10 @@ def _features(frames: Sequence[Atoms], potential: MACE) -> dict[str, np.ndarray]
     """Return the features of the network for all atoms of each element, shape (n_atoms, n_features)."""
     features: dict[str, list[np.ndarray]] = defaultdict(list)
     for frame in frames:
-        found = potential.features(_cluster(frame))
+        found = potential.features(Cluster.from_ase(frame))
         for symbol in set(frame.symbols):
             features[symbol].append(found[np.array(frame.symbols) == symbol])
     return {symbol: np.concatenate(parts) for symbol, parts in features.items()}
-
-
-def _cluster(frame: Atoms) -> Cluster:
-    return Cluster(tuple(frame.symbols), frame.positions)
 
 
 def _summary(rows: list[tuple[np.ndarray, np.ndarray, float]]) -> FrameErrors:

@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 from mscflow.builder import build, precursor
 from mscflow.levels import MACE
 from mscflow.levels.potentials import mace_slots
-from mscflow.levels.potentials.mace_lean import SKIN, LeanMACE
+from mscflow.levels.potentials.mace_lean import LeanMACE
 from mscflow.levels.potentials.mace_tables import (
+    SKIN,
     UnsupportedModelError,
     evaluate_monomials,
     monomial_slopes,

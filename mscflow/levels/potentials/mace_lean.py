@@ -14,11 +14,8 @@ import numpy as np
 
 from mscflow.levels.potentials.mace_layers import Harmonics, LayerTensors
 from mscflow.levels.potentials.mace_slots import Slots, Workspace, slots_per_block
-from mscflow.levels.potentials.mace_tables import FAR, Tables
+from mscflow.levels.potentials.mace_tables import FAR, SKIN, Tables
 from mscflow.levels.potentials.neighbours import neighbours
-
-SKIN = 0.4
-"""Length by which pairs exceed the cutoff / Å."""
 
 TOLERANCES = {"float32": 1e-7, "float64": 1e-12}
 """Relative size of the coefficients of radial functions that are left out."""

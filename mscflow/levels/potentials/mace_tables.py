@@ -22,8 +22,15 @@ from mscflow.levels.potentials.repulsion import Repulsion
 SHORTEST = 0.5
 """Distances / Å below this are treated as this; no two atoms of a `Cluster` are nearer."""
 
-NEAR, FAR = 2.5, 1.7
-"""Radial functions are one series up to `NEAR`, and one with few terms from `FAR` to the cutoff / Å."""
+SKIN = 0.4
+"""Length by which listed pairs exceed the cutoff / Å; while a list is valid no distance changes by more."""
+
+FAR = 1.7
+NEAR = FAR + 2 * SKIN
+"""Radial functions are one series up to `NEAR`, and one with few terms from `FAR` to the cutoff / Å.
+
+A pair listed in the middle of the two stays within the range of either series.
+"""
 
 N_NODES = 300
 """Distances at which radial functions are sampled; their Chebyshev series end far before."""
