@@ -4,8 +4,8 @@ Labels come first (small pieces, moved by GFN2-xTB, forces and energies of PBE-D
 called again they go on. Those of the shipped potentials are kept beside this file. Errors after the
 correction are those on families of pieces that the fit did not see. GFN1-xTB is treated in the same way, to
 see which of the two is the better ground to build on. The labels of a recipe stay in a folder of its name.
-Cores of whole clusters (``benchmarks/data/*-pbe.extxyz``, PBE-D3(BJ) with pseudopotentials) take part with
-the forces on their heavy atoms and the differences of their energies.
+Cores of whole clusters (``benchmarks/data/*-pbe.extxyz``, PBE-D3(BJ), In26P13 with pseudopotentials) take
+part with the forces on their heavy atoms and the differences of their energies.
 
     mkdir -p runs/pairs && tar -xzf benchmarks/data/pbe-pairs-labels.tar.gz -C runs/pairs    # saves hours
     python benchmarks/pair_correction.py runs/pairs inputs/train_pairs_pbe.yaml

@@ -326,9 +326,24 @@ class Minimiser(Steps):
         state.max_forces.append(self.max_force(state.forces))
 
     def step(self, state: State) -> None:
-        """Do one force call and change the state; the positions stay where they are if the energy rose."""
+        """Do one force call and change the state; the positions stay where they are if the energy rose.
+
+        A place where the level fails, a field that does not converge, say, is left for a shorter step.
+
+        Raises
+        ------
+        CalculationError
+            If the level fails within the smallest radius as well.
+        """
         trial = self.propose(state)
-        self.learn(state, trial, *self.surface(trial.positions))
+        try:
+            energy, forces = self.surface(trial.positions)
+        except CalculationError:
+            if min(state.radius, trial.longest) <= SMALLEST_RADIUS:
+                raise
+            state.radius = max(0.25 * trial.longest, SMALLEST_RADIUS)
+            return
+        self.learn(state, trial, energy, forces)
 
 
 def _factored(hessian: Any) -> Solve:

@@ -199,7 +199,7 @@ def finish(
         raise CalculationError(
             f"{level} lets {cluster.name or cluster.formula} collapse ({err}): check it with another level"
         ) from err
-    warnings += bond_changes(cluster, relaxed)
+    warnings += [*bond_changes(cluster, relaxed), *new_core_bonds(cluster, relaxed)]
     extrapolation = level.extrapolation(relaxed, minimiser.surface)
     warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
@@ -316,6 +316,19 @@ def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) ->
         f"{len(worst)} of {len(cluster)} atoms are outside of what {level} was trained on ({named}{more}; "
         f"{', '.join(reasons)}): check with another level"
     ]
+
+
+def new_core_bonds(before: Cluster, after: Cluster) -> list[str]:
+    """Return a warning that names bonds of core anions which only the relaxed core has: faces may close."""
+    found = sorted(topology(after).core_bonds - topology(before).core_bonds, key=sorted)
+    if not found:
+        return []
+    pairs = np.array([sorted(edge) for edge in found])
+    lengths = np.linalg.norm(np.subtract(*after.positions[pairs.T]), axis=1)
+    named = ", ".join(f"{after.symbols[i]}{i}–{after.symbols[j]}{j}" for i, j in pairs[:N_NAMED])
+    more = ", ..." if len(pairs) > N_NAMED else ""
+    span = " to ".join(dict.fromkeys(f"{length:.2f}" for length in (lengths.min(), lengths.max())))
+    return [f"core bonds formed: {named}{more} ({span} Å)"]
 
 
 def bond_changes(before: Cluster, after: Cluster) -> list[str]:

@@ -11,7 +11,7 @@ from ase.build import molecule
 from mscflow.builder import build, precursor
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
-from mscflow.levels import PySCF, calibration, parse_level
+from mscflow.levels import MACE, PySCF, calibration, parse_level
 from mscflow.levels.base import Estimate
 from mscflow.levels.calibration import kept_in, speed
 from mscflow.levels.dft import cost
@@ -19,6 +19,7 @@ from mscflow.levels.dft.coulomb import StoredIntegrals
 from mscflow.levels.dft.mean_field import mean_field
 from mscflow.levels.dft.scf import forces, ground_state
 from mscflow.levels.memory import GIB, memory_limit, more_memory
+from mscflow.levels.potentials.registry import find_model
 
 ZINC = precursor("Zn2+", "chloride")
 
@@ -145,6 +146,20 @@ def test_a_calibration_expects_what_it_does_before_it_takes_memory_for_it(tmp_pa
     found = calibration.calibrate(ZINC)
     assert held == [before]
     assert speed("density fitting") == found["density fitting"] > 0
+
+
+def test_the_shipped_potential_is_calibrated_as_relaxations_evaluate_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSCFLOW_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(calibration, "REFERENCES", {"MACE": "mace:msc-small"})
+    monkeypatch.setattr(MACE, "calculator", lambda *_: pytest.fail("mace-torch was asked"))
+    assert calibration.calibrate(ZINC)["MACE"] > 0
+
+
+def test_models_of_others_are_expected_to_take_longer(tmp_path):
+    path = tmp_path / "copy.model"
+    path.write_bytes(find_model("msc-small").path.read_bytes())
+    own, other = (MACE(model=name).estimate(ZINC).time_s for name in ("msc-small", str(path)))
+    assert other > 5 * own
 
 
 def test_a_slower_machine_expects_longer_times(tmp_path, monkeypatch):

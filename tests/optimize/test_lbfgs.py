@@ -18,6 +18,11 @@ def surface(cluster):
     return CalculatorSurface(cluster, XTB().calculator(cluster))
 
 
+def descend(minimiser, state):
+    while minimiser.max_force(state.forces) > 0.01:
+        minimiser.step(state)
+
+
 def test_the_compact_form_is_the_bfgs_inverse():
     """Against the recursion H ← (1 − ρ s yᵀ) H (1 − ρ y sᵀ) + ρ s sᵀ."""
     rng = np.random.default_rng(0)
@@ -89,6 +94,44 @@ def test_nonsense_of_the_level_is_an_error():
     start = precursor("Zn2+")
     with pytest.raises(CalculationError, match="force call 1"):
         Minimiser(lambda x: (np.nan, np.zeros_like(x)), start.numbers).start(start.positions)
+
+
+def test_steps_to_where_the_level_fails_are_made_shorter():
+    start, called = precursor("In3+"), []
+    level = surface(start)
+    rattled = start.positions + np.random.default_rng(4).normal(scale=0.05, size=start.positions.shape)
+
+    def failing(positions):
+        called.append(positions)
+        if len(called) == 3:
+            raise CalculationError("no convergence")
+        return level(positions)
+
+    minimisers = [Minimiser(f, start.numbers) for f in (level, failing)]
+    states = [minimiser.start(rattled) for minimiser in minimisers]
+    for minimiser, state in zip(minimisers, states, strict=True):
+        descend(minimiser, state)
+    assert len(called) == states[1].n_calls + 1
+    assert states[1].energy == pytest.approx(states[0].energy, abs=1e-3)
+    full, shorter = (np.linalg.norm(called[n] - called[1], axis=1).max() for n in (2, 3))
+    assert shorter == pytest.approx(0.25 * full)
+
+
+def test_a_level_that_fails_everywhere_else_is_an_error():
+    start, level, called = precursor("Zn2+"), surface(precursor("Zn2+")), []
+
+    def failing(positions):
+        called.append(positions)
+        if len(called) > 1:
+            raise CalculationError("no convergence")
+        return level(positions)
+
+    minimiser = Minimiser(failing, start.numbers)
+    state = minimiser.start(start.positions)
+    with pytest.raises(CalculationError, match="no convergence"):
+        descend(minimiser, state)
+    assert len(called) < 6
+    np.testing.assert_array_equal(state.positions, start.positions)
 
 
 def test_a_state_file_restores_the_state(tmp_path):

@@ -9,12 +9,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mscflow.builder import build, precursor
+from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.errors import InputError
 from mscflow.levels import MACE, XTB, parse_level
 from mscflow.levels.potentials.domain import Domain, domain_file
 from mscflow.levels.potentials.registry import shipped_models
-from mscflow.tasks.relax import Relaxation, bond_changes, fixed_atoms, outside, relax
+from mscflow.tasks.relax import Relaxation, bond_changes, fixed_atoms, new_core_bonds, outside, relax
 from mscflow.topology import topology
 
 LEVELS = ["gfn2-xtb", "mace:msc-small"]
@@ -121,6 +122,22 @@ def test_broken_bonds_and_lost_ligands_are_noticed():
     gone = cluster.positions.copy()
     gone[-4:] += 8.0 * gone[-2] / np.linalg.norm(gone[-2])
     assert bond_changes(cluster, cluster.replace(positions=gone)) == ["1 ligand(s) left the cluster"]
+
+
+def test_bonds_that_only_the_relaxed_core_has_are_named():
+    cluster = fragment("In7P2", "formate")
+    graph = topology(cluster)
+    assert new_core_bonds(cluster, cluster) == []
+    phosphide = graph.core_anions[0]
+    free = [i for i in graph.metals if frozenset((i, phosphide)) not in graph.core_bonds]
+    near = min(free, key=lambda i: np.linalg.norm(cluster.positions[i] - cluster.positions[phosphide]))
+    closed = cluster.positions.copy()
+    towards = closed[near] - closed[phosphide]
+    closed[near] = closed[phosphide] + 2.75 * towards / np.linalg.norm(towards)
+    name = f"In{near}–P{phosphide}"
+    assert new_core_bonds(cluster, cluster.replace(positions=closed)) == [
+        f"core bonds formed: {name} (2.75 Å)"
+    ]
 
 
 @pytest.mark.parametrize("scale", [0.75, 0.85, 1.2, 1.5])
