@@ -27,8 +27,8 @@ docs: $(STAMP)
 
 train: $(STAMP)
 	mkdir -p runs/train
-	tar xf inputs/train_msc_small_2.labels.tar.xz -C runs/train
-	$(BIN)/mscflow train inputs/train_msc_small_2.yaml --dir runs/train
+	tar xf inputs/train_msc_small.labels.tar.xz -C runs/train
+	$(BIN)/mscflow train inputs/train_msc_small.yaml --dir runs/train
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' 2>/dev/null || \

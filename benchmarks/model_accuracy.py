@@ -1,7 +1,7 @@
 """Print the tables of the model card from labels that `mscflow train` has made.
 
-    mscflow train inputs/train_msc_small_2.yaml --dir runs/train
-    python benchmarks/model_accuracy.py inputs/train_msc_small_2.yaml runs/train [MODEL]
+    mscflow train inputs/train_msc_small.yaml --dir runs/train
+    python benchmarks/model_accuracy.py inputs/train_msc_small.yaml runs/train [MODEL]
 
 MODEL is the one in the directory unless another file is given.
 """

@@ -27,7 +27,7 @@ from mscflow.levels.potentials.registry import shipped_models
 from mscflow.train.labels import load
 from mscflow.train.scalar_layers import install
 
-ARCHIVE = Path(__file__).parents[1] / "inputs" / "train_msc_small_2.labels.tar.xz"
+ARCHIVE = Path(__file__).parents[1] / "inputs" / "train_msc_small.labels.tar.xz"
 BATCH = 8
 
 

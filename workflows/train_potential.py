@@ -8,5 +8,5 @@ from pathlib import Path
 from mscflow.train.pipeline import load_recipe, train
 
 if __name__ == "__main__":
-    recipe = load_recipe(Path("inputs/train_msc_small_2.yaml"))
+    recipe = load_recipe(Path("inputs/train_msc_small.yaml"))
     print(train(recipe, Path("runs/train"), n_workers=2).errors)

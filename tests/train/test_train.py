@@ -620,9 +620,9 @@ def test_the_card_of_the_shipped_model_belongs_to_it():
     assert f"| {record.errors['held_out_force_mae_meV_per_A']:.0f} |" in card
     assert f"| {record.errors['held_out_force_mae_without_pairs_meV_per_A']:.0f} |" in card
     assert record.errors["structures_damaged"] == 0
-    assert record.errors["held_out_force_mae_meV_per_A"] < 110
-    assert record.errors["held_out_force_mae_without_pairs_meV_per_A"] < 80
-    assert record.errors["core_bond_max_A"] < 0.2
+    assert record.errors["held_out_force_mae_meV_per_A"] < 85
+    assert record.errors["held_out_force_mae_without_pairs_meV_per_A"] < 60
+    assert record.errors["core_bond_max_A"] < 0.25
     for title, column, error in (
         ("## Relaxed held-out structures", 3, "cation_separation_mean_A"),
         ("## Exchange energies", 4, "exchange_energy_mae_eV"),
@@ -803,10 +803,8 @@ def test_bad_recipes_are_one_line(tmp_path):
             load_recipe(path)
 
 
-@pytest.mark.parametrize("name", ["train_msc_small_2", "train_msc_small_3"])
-def test_a_recipe_finds_the_model_it_starts_from_beside_itself(monkeypatch, tmp_path, name):
+def test_a_recipe_finds_the_model_it_starts_from_beside_itself(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    recipe = RECIPE_FILE.with_stem(name)
-    file = foundation_file(load_recipe(recipe).network)
+    file = foundation_file(load_recipe(RECIPE_FILE).network)
     assert file is not None
-    assert file.parent == recipe.parent
+    assert file.parent == RECIPE_FILE.parent

@@ -28,8 +28,8 @@ def test_a_wider_network_gives_the_same_answers_with_channels_that_differ(tmp_pa
     assert abs(energy - wide_energy) < 1e-4  # weights are in single precision
     assert np.abs(forces - wide_forces).max() < 1e-4
     network = torch.load(wide, weights_only=False)
-    assert str(network.products[0].linear.irreps_out) == "128x0e"
-    first, second = network.products[0].linear.weight.detach().view(2, 64, 128)
+    assert str(network.products[0].linear.irreps_out) == "256x0e"
+    first, second = network.products[0].linear.weight.detach().view(2, 128, 256)
     assert (first - second).abs().max() > 0.1 * first.abs().max()
 
 
