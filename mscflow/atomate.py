@@ -25,7 +25,7 @@ from mscflow.errors import InputError
 from mscflow.jobs import STEPS_PER_ATOM
 from mscflow.levels import Level, parse_level
 from mscflow.tasks.document import input_hash
-from mscflow.tasks.relax import Relaxation, bond_changes, new_core_bonds, outside, relax
+from mscflow.tasks.relax import Relaxation, bond_warnings, outside, relax
 
 CALCULATOR = {"@module": "mscflow.levels.standalone", "@callable": "LevelCalculator"}
 """The ``force_field_name`` that makes atomate2's force-field Makers use a level of theory of mscflow."""
@@ -100,7 +100,7 @@ class Atomate2RelaxMaker(Maker):
             warnings.append(
                 f"not converged: {forces[-1]:.3f} eV/Å after {len(energies)} force calls, asked for {fmax}"
             )
-        warnings += [*bond_changes(cluster, relaxed), *new_core_bonds(cluster, relaxed)]
+        warnings += bond_warnings(cluster, relaxed)
         extrapolation = level.extrapolation(relaxed)
         warnings += outside(relaxed, level, extrapolation)
         optimizer = self.maker.optimizer_kwargs.get("optimizer", "FIRE")

@@ -32,7 +32,8 @@ LEAN_SECONDS_PER_ATOM = 1e-4
 """Measured for the shipped model, float64, two cores: 5, 15 and 85 ms for 41, 195 and 924 atoms."""
 
 SECONDS_PER_ATOM = 1e-3
-"""Measured for the same model by mace-torch, which evaluates all that are not shipped: 40 ms for 41 atoms."""
+"""Measured for the same model by mace-torch: 40 ms for 41 atoms. Taken for all models that are not shipped,
+since only loading one tells whether it is evaluated leanly."""
 
 
 class MACE(Level):

@@ -20,7 +20,7 @@ from mscflow.optimize.rigid import InternalSurface, held_whole
 from mscflow.optimize.state_file import load, load_more, save
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.tasks.electronic import ElectronicStructure, electronic_structure, spin_warnings
-from mscflow.tasks.relax import bond_changes, new_core_bonds
+from mscflow.tasks.relax import bond_warnings
 
 if TYPE_CHECKING:
     from mscflow.levels.dft.calculator import PySCFCalculator
@@ -183,7 +183,7 @@ def refine(
     energy = float(atoms.get_potential_energy())
     refined = cluster.replace(positions=atoms.get_positions())
     if n_steps:
-        warnings += [*bond_changes(cluster, refined), *new_core_bonds(cluster, refined)]
+        warnings += bond_warnings(cluster, refined)
     last = calculator.states[-1]
     homo, lumo = last.frontier
     electronic = electronic_structure(refined, level, last.mf)

@@ -21,7 +21,7 @@ from mscflow.optimize.rigid import InternalSurface
 from mscflow.optimize.state_file import load, load_more, save
 from mscflow.optimize.surface import Surface
 from mscflow.tasks.document import TaskDocument, input_hash
-from mscflow.topology import Role, topology
+from mscflow.topology import Role, Topology, topology
 
 OPTIMIZER = "L-BFGS on a model Hessian"
 
@@ -199,7 +199,7 @@ def finish(
         raise CalculationError(
             f"{level} lets {cluster.name or cluster.formula} collapse ({err}): check it with another level"
         ) from err
-    warnings += [*bond_changes(cluster, relaxed), *new_core_bonds(cluster, relaxed)]
+    warnings += bond_warnings(cluster, relaxed)
     extrapolation = level.extrapolation(relaxed, minimiser.surface)
     warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
@@ -318,12 +318,18 @@ def outside(cluster: Cluster, level: Level, extrapolation: np.ndarray | None) ->
     ]
 
 
-def new_core_bonds(before: Cluster, after: Cluster) -> list[str]:
-    """Return a warning that names bonds of core anions which only the relaxed core has: faces may close."""
-    found = sorted(topology(after).core_bonds - topology(before).core_bonds, key=sorted)
+def bond_warnings(before: Cluster, after: Cluster) -> list[str]:
+    """Return warnings for all that happened to bonds: damage, and bonds that the core did not have."""
+    old, new = topology(before), topology(after)
+    return [*_damage(old, new), *new_core_bonds(old, new)]
+
+
+def new_core_bonds(old: Topology, new: Topology) -> list[str]:
+    """Return a warning that names bonds of core anions which only the new core has: faces may close."""
+    found = sorted(new.core_bonds - old.core_bonds, key=sorted)
     if not found:
         return []
-    pairs = np.array([sorted(edge) for edge in found])
+    after, pairs = new.cluster, np.array([sorted(edge) for edge in found])
     lengths = np.linalg.norm(np.subtract(*after.positions[pairs.T]), axis=1)
     named = ", ".join(f"{after.symbols[i]}{i}–{after.symbols[j]}{j}" for i, j in pairs[:N_NAMED])
     more = ", ..." if len(pairs) > N_NAMED else ""
@@ -333,10 +339,13 @@ def new_core_bonds(before: Cluster, after: Cluster) -> list[str]:
 
 def bond_changes(before: Cluster, after: Cluster) -> list[str]:
     """Return warnings for broken core bonds and lost ligands; changed binding modes are no damage."""
-    old, new = topology(before), topology(after)
+    return _damage(topology(before), topology(after))
+
+
+def _damage(old: Topology, new: Topology) -> list[str]:
     kept = {frozenset(edge) for edge in new.graph.edges}
     broken = [
-        "–".join(f"{before.symbols[i]}{i}" for i in sorted(edge))
+        "–".join(f"{old.cluster.symbols[i]}{i}" for i in sorted(edge))
         for edge in sorted(old.core_bonds - kept, key=sorted)
     ]
     warnings = [f"core bonds broken: {', '.join(broken)}"] if broken else []

@@ -127,7 +127,7 @@ def test_broken_bonds_and_lost_ligands_are_noticed():
 def test_bonds_that_only_the_relaxed_core_has_are_named():
     cluster = fragment("In7P2", "formate")
     graph = topology(cluster)
-    assert new_core_bonds(cluster, cluster) == []
+    assert new_core_bonds(graph, graph) == []
     phosphide = graph.core_anions[0]
     free = [i for i in graph.metals if frozenset((i, phosphide)) not in graph.core_bonds]
     near = min(free, key=lambda i: np.linalg.norm(cluster.positions[i] - cluster.positions[phosphide]))
@@ -135,7 +135,7 @@ def test_bonds_that_only_the_relaxed_core_has_are_named():
     towards = closed[near] - closed[phosphide]
     closed[near] = closed[phosphide] + 2.75 * towards / np.linalg.norm(towards)
     name = f"In{near}–P{phosphide}"
-    assert new_core_bonds(cluster, cluster.replace(positions=closed)) == [
+    assert new_core_bonds(graph, topology(cluster.replace(positions=closed))) == [
         f"core bonds formed: {name} (2.75 Å)"
     ]
 

@@ -623,6 +623,10 @@ def test_the_card_of_the_shipped_model_belongs_to_it():
     assert record.errors["held_out_force_mae_meV_per_A"] < 85
     assert record.errors["held_out_force_mae_without_pairs_meV_per_A"] < 60
     assert record.errors["core_bond_max_A"] < 0.25
+    rows = card.split("## Relaxed held-out structures")[1].split("\n## ")[0].splitlines()
+    largest = [float(row.split("|")[2].split(",")[0]) for row in rows if row.startswith("| In")]
+    assert len(largest) == 5
+    assert max(largest) < 0.1
     for title, column, error in (
         ("## Relaxed held-out structures", 3, "cation_separation_mean_A"),
         ("## Exchange energies", 4, "exchange_energy_mae_eV"),
