@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.linalg import cho_factor
 from scipy.linalg.blas import dsymm, dsymv, dtrsv
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse.linalg import splu
 
 from mscflow.errors import CalculationError
@@ -26,11 +25,8 @@ from mscflow.optimize.surface import Surface
 Curvature: TypeAlias = Callable[[np.ndarray], Any]
 Solve: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
-MEMORY = 60
-"""Steps remembered."""
-
-FORGET = 20
-"""Oldest steps dropped together when the memory is full."""
+MEMORY = 10
+"""Steps remembered. Curvatures change on the way: with 60 a relaxation takes a quarter more force calls."""
 
 FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 0.005, 0.1
 """Largest displacement of an atom in a step / Å: in the first step, at least, at most."""
@@ -64,8 +60,9 @@ class Memory:
 
     @classmethod
     def of(cls, vectors: np.ndarray, products: np.ndarray) -> Memory:
-        """Return the memory with the given content; see `vectors` and `products`."""
+        """Return the memory with the last of the given content; see `vectors` and `products`."""
         memory = cls(vectors.shape[2])
+        vectors, products = vectors[:, -MEMORY:], products[-MEMORY:, -MEMORY:]
         size = memory._size = vectors.shape[1]
         memory._vectors[:, :size], memory._products[:size, :size] = vectors, products
         return memory
@@ -81,11 +78,11 @@ class Memory:
         return self._products[: self._size, : self._size]
 
     def add(self, s: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
-        """Remember a step."""
+        """Remember a step, and forget the oldest where the memory is full."""
         if self._size == MEMORY:
-            self._size -= FORGET
-            self._vectors[:, : self._size] = self._vectors[:, FORGET:].copy()
-            self._products[: self._size, : self._size] = self._products[FORGET:, FORGET:].copy()
+            self._size -= 1
+            self._vectors[:, :-1] = self._vectors[:, 1:].copy()
+            self._products[:-1, :-1] = self._products[1:, 1:].copy()
         last = self._size
         self._size += 1
         for vectors, new in zip(self._vectors, (s, y, z), strict=True):
@@ -220,7 +217,6 @@ class Steps:
 
     def begin(self, positions: np.ndarray, energy: float, forces: np.ndarray) -> State:
         """Return the state at positions whose energy / eV and forces / eV/Å are known."""
-        _check(energy, forces, 1)
         state = State(
             positions=positions.copy(),
             energy=energy,
@@ -229,9 +225,8 @@ class Steps:
             solved=np.empty(0),
             radius=FIRST_RADIUS,
             memory=Memory(len(self._coordinates)),
-            energies=[energy],
-            max_forces=[self.max_force(forces)],
         )
+        self._note(state, energy, forces)
         state.solved = self._solve(state, -self._free(forces))
         return state
 
@@ -256,9 +251,7 @@ class Steps:
 
     def learn(self, state: State, trial: Trial, energy: float, forces: np.ndarray) -> None:
         """Change the state by what was found at the proposed positions: energy / eV and forces / eV/Å."""
-        _check(energy, forces, state.n_calls + 1)
-        state.energies.append(energy)
-        state.max_forces.append(self.max_force(forces))
+        self._note(state, energy, forces)
         move, change = trial.move, self._free(state.forces) - self._free(forces)
         solved = self._solve(state, -self._free(forces))
         if change @ move > LEAST_CURVATURE * (move @ move):
@@ -272,6 +265,17 @@ class Steps:
         settled = state.n_calls - state.modelled_call >= SETTLED
         if settled and _longest(state.positions - state.modelled_at) > STALE:
             self._renew(state)
+
+    def _note(self, state: State, energy: float, forces: np.ndarray) -> None:
+        """Add a force call to those of the minimisation."""
+        largest = self.max_force(forces)
+        if not math.isfinite(energy) or not math.isfinite(largest):
+            raise CalculationError(
+                f"energy {energy} eV and largest force {largest} eV/Å in force call {state.n_calls + 1}: "
+                "check the start structure"
+            )
+        state.energies.append(energy)
+        state.max_forces.append(largest)
 
     def _renew(self, state: State) -> None:
         state.modelled_at, state.modelled_call = state.positions.copy(), state.n_calls
@@ -320,10 +324,8 @@ class Minimiser(Steps):
         """Go on with another surface, e.g. the same in higher precision, keeping what was learnt."""
         self.surface = surface
         state.energy, state.forces = surface(state.positions)
-        _check(state.energy, state.forces, state.n_calls + 1)
+        self._note(state, state.energy, state.forces)
         state.solved = self._solve(state, -self._free(state.forces))
-        state.energies.append(state.energy)
-        state.max_forces.append(self.max_force(state.forces))
 
     def step(self, state: State) -> None:
         """Do one force call and change the state; the positions stay where they are if the energy rose.
@@ -349,7 +351,10 @@ class Minimiser(Steps):
 def _factored(hessian: Any) -> Solve:
     """Return the function that applies the inverse of a positive definite matrix, sparse or dense."""
     if isinstance(hessian, np.ndarray):
-        inverse, _ = dpotri(cho_factor(hessian)[0])  # its upper triangle
+        factor, failed = dpotrf(hessian.T, clean=0)
+        if failed:
+            raise np.linalg.LinAlgError("the model Hessian is not positive definite")
+        inverse, _ = dpotri(factor)  # its upper triangle
         return lambda vectors: (dsymv if vectors.ndim == 1 else dsymm)(1.0, inverse, vectors)
     options = {"SymmetricMode": True}
     lu = splu(hessian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
@@ -360,14 +365,6 @@ def _factored(hessian: Any) -> Solve:
 def _longest(vectors: np.ndarray) -> float:
     """Return the largest length of vectors, shape (m, 3)."""
     return math.sqrt(np.einsum("ij,ij->i", vectors, vectors).max())
-
-
-def _check(energy: float, forces: np.ndarray, n_call: int) -> None:
-    if not math.isfinite(energy) or not math.isfinite(forces.sum()):
-        raise CalculationError(
-            f"energy {energy} eV and largest force {np.abs(forces).max()} eV/Å in force call {n_call}: "
-            "check the start structure"
-        )
 
 
 def _next_radius(radius: float, quality: float, fraction: float, longest: float) -> float:

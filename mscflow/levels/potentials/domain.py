@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from mscflow.whole_file import whole
 
@@ -65,7 +67,12 @@ class ElementDomain:
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Return the distance of each atom from the nearest training atom, shape (n_atoms,)."""
         white = (features - self.mean) @ self.projection
-        return np.sqrt(_squared(white, self.known).min(axis=1))
+        nearest = (self._known_squared - 2 * white @ self.known.T).min(axis=1)
+        return np.sqrt(np.maximum(nearest + (white**2).sum(axis=1), 0.0))
+
+    @cached_property
+    def _known_squared(self) -> np.ndarray:
+        return np.asarray((self.known**2).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -161,12 +168,5 @@ def _fit(features: np.ndarray) -> ElementDomain:
 
 def _spacing(domain: ElementDomain) -> float:
     """Return the same quantile of the distances of training atoms from each other."""
-    squared = _squared(domain.known, domain.known)
-    np.fill_diagonal(squared, np.inf)
-    return float(np.quantile(np.sqrt(squared.min(axis=1)), QUANTILE))
-
-
-def _squared(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return squared distances of points, shape (n, m)."""
-    squared = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * some @ others.T
-    return np.maximum(squared, 0.0)
+    _, second = cKDTree(domain.known).query(domain.known, k=2)[0].T
+    return float(np.quantile(second, QUANTILE))

@@ -8,7 +8,57 @@ from typing import Any
 
 import numpy as np
 
-from mscflow.levels.potentials.mace_tables import Layer, Radial, monomial_slopes, monomials
+from mscflow.levels.potentials.mace_tables import Layer, Radial, Tables, monomial_slopes, monomials
+
+
+@dataclass(frozen=True)
+class ElementTensors:
+    """What a layer's tables say about atoms of one element; see `Layer`.
+
+    Parameters
+    ----------
+    mixing
+        Matrices that mix channels, shape (n_l, C, C).
+    constants
+        The vectors c twice: for the polynomial and for its derivative, shape (C, 2 n_lm, 1).
+    polynomials
+        Coefficients, shape (C, 2 n_lm, n_features).
+    residual
+        Matrix from the features before to those after, or the term itself.
+    """
+
+    mixing: Any
+    constants: Any
+    polynomials: Any
+    residual: Any | None
+
+
+@lru_cache(maxsize=512)
+def _of_element(layer: Layer, element: int, dtype: Any, device: Any) -> ElementTensors:
+    """Return the tensors of an element, which all molecules share."""
+
+    def tensor(table: np.ndarray) -> Any:
+        return _tensor(table[element if len(table) > 1 else 0], dtype, device)
+
+    return ElementTensors(
+        mixing=tensor(layer.mixing),
+        constants=tensor(layer.linear_terms).repeat(1, 2)[:, :, None],
+        polynomials=tensor(layer.polynomials).transpose(1, 2),
+        residual=None if layer.residual is None else tensor(layer.residual),
+    )
+
+
+@lru_cache(maxsize=16)
+def _of_all(layer: Layer, tolerance: float, dtype: Any, device: Any) -> tuple[Any, Any, list[RadialTensors]]:
+    """Return the tensors of a layer that do not depend on elements: update, senders and radial functions."""
+    radial = [_radial_tensors(functions, tolerance, dtype, device) for functions in layer.radial]
+    return _tensor(layer.update, dtype, device), _tensor(layer.senders, dtype, device), radial
+
+
+def _tensor(table: np.ndarray, dtype: Any, device: Any) -> Any:
+    import torch
+
+    return torch.as_tensor(np.ascontiguousarray(table), dtype=dtype, device=device)
 
 
 class LayerTensors:
@@ -18,36 +68,24 @@ class LayerTensors:
     ----------
     layer
         The tables.
-    elements
-        Index of the element of each atom, ascending, shape (n_atoms,).
+    ranges
+        The elements of the molecules, each with the range of its atoms.
     tolerance
         Relative size of the coefficients of radial functions that are left out.
-    tensor
-        Makes a tensor from an array.
+    dtype, device
+        Kind and place of the tensors.
     """
 
-    def __init__(self, layer: Layer, elements: np.ndarray, tolerance: float, tensor: Any) -> None:
-        self.update = tensor(layer.update)
-        self.senders = tensor(layer.senders)
-        kind = self.update.dtype, self.update.device
-        self.radial = [_radial_tensors(radial, tolerance, *kind) for radial in layer.radial]
-        kinds, first, count = np.unique(elements, return_index=True, return_counts=True)
-        ranges = [slice(int(start), int(start + n)) for start, n in zip(first, count, strict=True)]
-
-        def by_kind(name: str) -> list[Any]:
-            """Return a table's parts for the elements of the molecule, which all molecules share."""
-            return [_of_element(layer, name, int(e), *kind) for e in kinds]
-
+    def __init__(
+        self, layer: Layer, ranges: list[tuple[int, slice]], tolerance: float, dtype: Any, device: Any
+    ) -> None:
+        self.update, self.senders, self.radial = _of_all(layer, tolerance, dtype, device)
+        found = [(atoms, _of_element(layer, element, dtype, device)) for element, atoms in ranges]
+        self.mixing = [(atoms, tables.mixing) for atoms, tables in found]
         if len(layer.mixing) == 1:
-            self.mixing = [(slice(0, len(elements)), tensor(layer.mixing[0]))]
-        else:
-            self.mixing = list(zip(ranges, by_kind("mixing"), strict=True))
-        constants = [c.repeat(1, 2)[:, :, None] for c in by_kind("linear_terms")]
-        tables = [table.transpose(1, 2) for table in by_kind("polynomials")]
-        self.polynomials = list(zip(ranges, constants, tables, strict=True))
-        self.residual: list[tuple[slice, Any]] = []
-        if layer.residual is not None:
-            self.residual = list(zip(ranges, by_kind("residual"), strict=True))
+            self.mixing = [(slice(0, ranges[-1][1].stop), found[0][1].mixing)]
+        self.polynomials = [(atoms, tables.constants, tables.polynomials) for atoms, tables in found]
+        self.residual = [(atoms, tables.residual) for atoms, tables in found if tables.residual is not None]
 
     def mix(self, moments: Any, degree: int, back: bool = False) -> Any:
         """Return moments of a degree, shape (n, 2l+1, C), with mixed channels, or the transposed of that."""
@@ -111,29 +149,16 @@ class RadialTensors:
         return x.clamp(-1.0, 1.0)
 
 
-@lru_cache(maxsize=64)
 def _radial_tensors(radial: Radial, tolerance: float, dtype: Any, device: Any) -> RadialTensors:
     """Return radial functions without terms of less than a part of the largest."""
-    import torch
-
     size = np.abs(radial.values).max(axis=1)
     n = int(np.flatnonzero(size > tolerance * size.max())[-1]) + 1
-    values, slopes = (
-        torch.as_tensor(table[:n], dtype=dtype, device=device) for table in (radial.values, radial.slopes)
-    )
+    values, slopes = (_tensor(table[:n], dtype, device) for table in (radial.values, radial.slopes))
     return RadialTensors(radial.shortest, radial.longest, values, slopes)
 
 
 def _rows(values: Any) -> Any:
     return values.view(-1, values.shape[-1])
-
-
-@lru_cache(maxsize=512)
-def _of_element(layer: Layer, name: str, element: int, dtype: Any, device: Any) -> Any:
-    """Return an element's part of a table as a tensor."""
-    import torch
-
-    return torch.as_tensor(np.ascontiguousarray(getattr(layer, name)[element]), dtype=dtype, device=device)
 
 
 class Harmonics:
@@ -143,14 +168,15 @@ class Harmonics:
     ----------
     coefficients
         In monomials, shape (n_monomials, n_lm).
-    tensor
-        Makes a tensor from an array.
+    dtype, device
+        Kind and place of the tensors.
     """
 
-    def __init__(self, coefficients: np.ndarray, tensor: Any) -> None:
+    def __init__(self, coefficients: np.ndarray, dtype: Any, device: Any) -> None:
         self.n_degrees = int(np.sqrt(coefficients.shape[1]) + 0.5)
-        self.coefficients = tensor(coefficients)
-        self.slopes = tensor(np.concatenate(monomial_slopes(self.n_degrees)) @ coefficients).T.contiguous()
+        self.coefficients = _tensor(coefficients, dtype, device)
+        slopes = np.concatenate(monomial_slopes(self.n_degrees)) @ coefficients
+        self.slopes = _tensor(slopes.T, dtype, device)
         self.factors = np.array(monomials(self.n_degrees), dtype=int).reshape(-1, 2)
 
     def __call__(self, unit: Any) -> tuple[Any, Any]:
@@ -167,3 +193,9 @@ class Harmonics:
         """Return the gradient with respect to the unit vector from that with respect to the harmonics."""
         weights = gradient @ self.slopes
         return (weights.view(len(columns), 3, columns.shape[1]) * columns[:, None]).sum(dim=-1)
+
+
+@lru_cache(maxsize=16)
+def harmonics(tables: Tables, dtype: Any, device: Any) -> Harmonics:
+    """Return the spherical harmonics of a model."""
+    return Harmonics(tables.harmonics, dtype, device)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mscflow.levels.potentials.mace_layers import Harmonics, LayerTensors
+from mscflow.levels.potentials.mace_layers import LayerTensors, harmonics
 from mscflow.levels.potentials.mace_slots import Slots, Workspace, slots_per_block
 from mscflow.levels.potentials.mace_tables import FAR, SKIN, Tables
 from mscflow.levels.potentials.neighbours import neighbours
@@ -51,12 +51,13 @@ class LeanMACE:
         self._tables = found
         self._model = model
         self._device, self._dtype = model.atomic_numbers.device, getattr(torch, dtype)
-        self._layers = [
-            LayerTensors(layer, elements, TOLERANCES[dtype], self._tensor) for layer in found.layers
-        ]
+        kinds, first, count = np.unique(elements, return_index=True, return_counts=True)
+        ranges = [(int(e), slice(int(i), int(i + n))) for e, i, n in zip(kinds, first, count, strict=True)]
+        kind = self._dtype, self._device
+        self._layers = [LayerTensors(layer, ranges, TOLERANCES[dtype], *kind) for layer in found.layers]
         self._first_sent = self._tensor(found.layers[0].senders[elements])
         self._n_channels = self._first_sent.shape[1]
-        self._harmonics = Harmonics(found.harmonics, self._tensor)
+        self._harmonics = harmonics(found, *kind)
         self._orders = self._tensor(np.arange(max(r.n_terms for layer in self._layers for r in layer.radial)))
         self._workspace = Workspace(self._orders)
         self._slots: Slots | None = None
@@ -142,8 +143,8 @@ class LeanMACE:
         vector = positions.index_select(0, slots.first) - positions.index_select(0, slots.second)
         length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
         unit = vector / length
-        columns, harmonics = self._harmonics(unit)
-        seen = slots.seen(harmonics)
+        columns, values = self._harmonics(unit)
+        seen = slots.seen(values)
         chebyshev = self._chebyshev(length, slots.listed.n_near)
         atomic: Any = 0.0
         features, all_features, direct, kept = None, [], [], []

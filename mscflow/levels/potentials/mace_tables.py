@@ -98,7 +98,7 @@ class Layer:
     residual: np.ndarray | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tables:
     """A model in tables; see the module.
 
