@@ -133,12 +133,22 @@ class Topology:
         return tuple(sorted((*self.metals, *self.core_anions)))
 
     @cached_property
-    def fragments(self) -> tuple[Ligand, ...]:
-        """All connected non-metal, non-core fragments, bound to the cluster or free."""
+    def pieces(self) -> tuple[tuple[int, ...], ...]:
+        """Atoms of all connected non-metal, non-core fragments, bound to the cluster or free."""
         inorganic = set(self.metals) | set(self.core_anions)
         organic = self.graph.subgraph(set(self.graph) - inorganic)
-        members = sorted(tuple(sorted(part)) for part in nx.connected_components(organic))
-        return tuple(self._ligand(atoms) for atoms in members)
+        return tuple(sorted(tuple(sorted(part)) for part in nx.connected_components(organic)))
+
+    @cached_property
+    def free_pieces(self) -> frozenset[tuple[int, ...]]:
+        """Those of them that no metal holds."""
+        held = {j for i in self.metals for j in self.graph[i]}
+        return frozenset(piece for piece in self.pieces if held.isdisjoint(piece))
+
+    @cached_property
+    def fragments(self) -> tuple[Ligand, ...]:
+        """All pieces with what is known about them as ligands."""
+        return tuple(self._ligand(atoms) for atoms in self.pieces)
 
     @cached_property
     def ligands(self) -> tuple[Ligand, ...]:

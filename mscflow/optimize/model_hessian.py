@@ -168,16 +168,16 @@ def _stretches(edges: _Edges, constants: ForceConstants) -> Rows:
 
 
 def _bends(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
-    one, two = angles.one, angles.two
-    unit_one, unit_two = edges.unit[one], edges.unit[two]
-    cosine = _dot(unit_one, unit_two)[:, None]
+    legs = np.stack([angles.one, angles.two])
+    unit = edges.unit[legs]
+    cosine = _dot(unit[0], unit[1])
     sine = np.sqrt(np.maximum(1 - cosine**2, NEAREST_LINEAR**2))
-    at_one = (cosine * unit_one - unit_two) / (sine * edges.length[one, None])
-    at_two = (cosine * unit_two - unit_one) / (sine * edges.length[two, None])
-    atoms = np.stack([edges.second[one], edges.first[one], edges.second[two]], axis=1)
-    derivatives = np.stack([at_one, -at_one - at_two, at_two], axis=1)
+    at_ends = (cosine[:, None] * unit - unit[::-1]) / (sine * edges.length[legs])[..., None]
+    ends = edges.second[legs]
+    atoms = np.stack([ends[0], edges.first[angles.one], ends[1]], axis=1)
+    derivatives = np.stack([at_ends[0], -at_ends[0] - at_ends[1], at_ends[1]], axis=1)
     strength = constants.bend * Hartree * angles.degree
-    strength[edges.is_to_metal[one] | edges.is_to_metal[two]] *= constants.metal_bend
+    strength[edges.is_to_metal[legs].any(axis=0)] *= constants.metal_bend
     return atoms, derivatives, strength
 
 
@@ -186,24 +186,23 @@ def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:
     number, one = _members(edges.start[edges.first[middle]], edges.start[edges.first[middle] + 1])
     middle = middle[number]
     number, two = _members(edges.start[edges.second[middle]], edges.start[edges.second[middle] + 1])
-    one, middle = one[number], middle[number]
-    i, j, k, l = edges.second[one], edges.first[middle], edges.second[middle], edges.second[two]  # noqa: E741
-    degree = edges.degree[one] * edges.degree[middle] * edges.degree[two]
+    row = np.stack([one[number], middle[number], two])
+    i, j, k, l = edges.second[row[0]], edges.first[row[1]], edges.second[row[1]], edges.second[two]  # noqa: E741
+    degree = edges.degree[row].prod(axis=0)
     keep = np.flatnonzero((degree > constants.least) & (i != k) & (l != j) & (i != l))
-    cosine_one, cosine_two = (_dot(edges.unit[leg[keep]], edges.unit[middle[keep]]) for leg in (one, two))
-    bent = np.flatnonzero(np.maximum(cosine_one**2, cosine_two**2) < 1 - NEAREST_LINEAR**2)
-    keep, cosine_one, cosine_two = keep[bent], cosine_one[bent], cosine_two[bent]
-    one, middle, two = one[keep], middle[keep], two[keep]
-    length, length_one, length_two = edges.length[middle], edges.length[one], edges.length[two]
-    axis = edges.unit[middle]
-    at_i = _cross(edges.unit[one], axis) / (length_one * (1 - cosine_one**2))[:, None]
-    at_l = _cross(axis, edges.unit[two]) / (length_two * (1 - cosine_two**2))[:, None]
-    from_i = (cosine_one * length_one / length)[:, None] * at_i
-    from_l = (cosine_two * length_two / length)[:, None] * at_l
+    row, degree = row[:, keep], degree[keep]
+    unit, length = edges.unit[row], edges.length[row]
+    legs, axis = unit[::2], unit[1]
+    cosine = np.einsum("lmi,mi->lm", legs, axis)
+    squared_sine = 1 - cosine**2
+    is_bent = squared_sine.min(axis=0) > NEAREST_LINEAR**2
+    slope = np.maximum(squared_sine, NEAREST_LINEAR**2) * length[::2]
+    at_i, at_l = _cross(legs, axis) / (slope * [[1], [-1]])[..., None]
+    from_i, from_l = (cosine * length[::2] / length[1])[..., None] * (at_i, at_l)
     at_j = from_i + from_l - at_i
-    atoms = np.stack([i[keep], j[keep], k[keep], l[keep]], axis=1)
+    atoms = np.stack([i, j, k, l], axis=1)[keep]
     derivatives = np.stack([at_i, at_j, -at_i - at_j - at_l, at_l], axis=1)
-    return atoms, derivatives, constants.torsion * Hartree * degree[keep]
+    return atoms, derivatives, constants.torsion * Hartree * degree * is_bent
 
 
 def _pyramids(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
@@ -236,8 +235,10 @@ def _dense(terms: Terms, n_atoms: int, rest: float) -> np.ndarray:
         numbers = np.arange(start, start + len(atoms))
         rows[numbers[:, None], atoms] = values
         start += len(atoms)
-    matrix = rows.reshape(len(rows), 3 * n_atoms)
-    return matrix.T @ matrix + rest * np.eye(3 * n_atoms)
+    rows = rows.reshape(len(rows), 3 * n_atoms)
+    matrix = rows.T @ rows
+    matrix.flat[:: 3 * n_atoms + 1] += rest
+    return matrix
 
 
 def _sparse(terms: Terms, n_atoms: int, rest: float) -> csc_matrix:

@@ -350,9 +350,9 @@ def _damage(old: Topology, new: Topology) -> list[str]:
         for edge in sorted(old.core_bonds - kept, key=sorted)
     ]
     warnings = [f"core bonds broken: {', '.join(broken)}"] if broken else []
-    lost = {f.atoms for f in new.fragments if not f.metals} & {lig.atoms for lig in old.ligands}
-    if lost and old.metals:
+    lost = (new.free_pieces - old.free_pieces).intersection(old.pieces)
+    if lost:
         warnings.append(f"{len(lost)} ligand(s) left the cluster")
-    if {f.atoms for f in old.fragments} != {f.atoms for f in new.fragments}:
+    if old.pieces != new.pieces:
         warnings.append("ligands reacted: bonds inside ligands were formed or broken")
     return warnings
