@@ -195,14 +195,14 @@ def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:
     legs, axis = unit[::2], unit[1]
     cosine = np.einsum("lmi,mi->lm", legs, axis)
     squared_sine = 1 - cosine**2
-    is_bent = squared_sine.min(axis=0) > NEAREST_LINEAR**2
+    bent = np.flatnonzero(squared_sine.min(axis=0) > NEAREST_LINEAR**2)
     slope = np.maximum(squared_sine, NEAREST_LINEAR**2) * length[::2]
     at_i, at_l = _cross(legs, axis) / (slope * [[1], [-1]])[..., None]
     from_i, from_l = (cosine * length[::2] / length[1])[..., None] * (at_i, at_l)
     at_j = from_i + from_l - at_i
     atoms = np.stack([i, j, k, l], axis=1)[keep]
     derivatives = np.stack([at_i, at_j, -at_i - at_j - at_l, at_l], axis=1)
-    return atoms, derivatives, constants.torsion * Hartree * degree * is_bent
+    return atoms[bent], derivatives[bent], constants.torsion * Hartree * degree[bent]
 
 
 def _pyramids(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
