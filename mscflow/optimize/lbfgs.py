@@ -26,7 +26,7 @@ Curvature: TypeAlias = Callable[[np.ndarray], Any]
 Solve: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 MEMORY = 10
-"""Steps remembered. Curvatures change on the way: with 60 a relaxation takes a quarter more force calls."""
+"""Steps remembered. Curvatures change on the way: with 60 relaxations take 20 to 35 % more calls."""
 
 FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 0.005, 0.1
 """Largest displacement of an atom in a step / Å: in the first step, at least, at most."""

@@ -125,7 +125,7 @@ def _edges(positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants
 
 
 def _within(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the atoms of all directed pairs nearer than `reach` / Å, sorted by the first, then the second."""
+    """Return the atoms of all directed pairs nearer than `reach` / Å, sorted by the first, then the other."""
     if positions.size <= DENSE:
         vector = positions[:, None] - positions
         squared = np.einsum("ijk,ijk->ij", vector, vector)
