@@ -235,8 +235,8 @@ def _dense(terms: Terms, n_atoms: int, rest: float) -> np.ndarray:
         numbers = np.arange(start, start + len(atoms))
         rows[numbers[:, None], atoms] = values
         start += len(atoms)
-    rows = rows.reshape(len(rows), 3 * n_atoms)
-    matrix = rows.T @ rows
+    table = rows.reshape(len(rows), 3 * n_atoms)
+    matrix = table.T @ table
     matrix.flat[:: 3 * n_atoms + 1] += rest
     return matrix
 
