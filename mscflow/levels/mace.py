@@ -17,6 +17,7 @@ from mscflow.levels.calibration import speed
 from mscflow.levels.potentials.domain import Domain, domain_file
 from mscflow.levels.potentials.registry import file_checksum, find_model, require_known_file
 from mscflow.levels.potentials.weights import facts, load_network
+from mscflow.processor import one_thread
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -216,7 +217,9 @@ class MACE(Level):
         if not path.is_file():
             return None
         features = self.features(cluster, surface)
-        return _load_domain(path, file_checksum(path)).relative_distance(cluster.symbols, features)
+        domain = _load_domain(path, file_checksum(path))
+        with one_thread():  # PyTorch's threads still spin
+            return domain.relative_distance(cluster.symbols, features)
 
     def estimate(self, cluster: Cluster) -> Estimate:
         """Scale the measured time linearly with the number of atoms."""

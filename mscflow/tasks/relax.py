@@ -200,8 +200,7 @@ def finish(
             f"{level} lets {cluster.name or cluster.formula} collapse ({err}): check it with another level"
         ) from err
     warnings += bond_warnings(cluster, relaxed)
-    with threads_beside(surfaces[0]):
-        extrapolation = level.extrapolation(relaxed, minimiser.surface)
+    extrapolation = level.extrapolation(relaxed, minimiser.surface)
     warnings += outside(relaxed, level, extrapolation)
     return Relaxation(
         input_hash=relaxation_input(cluster, level, fmax, max_steps, frozen),
