@@ -12,7 +12,7 @@ from __future__ import annotations
 from mscflow import build, exchange, refine, relax
 from mscflow.reactions.reaction import distinct_species
 from mscflow.tasks.relax import Relaxation
-from mscflow.train.validate import is_damaged
+from mscflow.train.minima import is_damaged
 
 IONS = ("Zn2+", "Cd2+", "Ga3+")
 LEVELS = ("mace:msc-small", "gfn1-xtb", "gfn2-xtb", "gfn2-xtb+pairs")

@@ -17,7 +17,7 @@ from mscflow.builder.fragments import fragment
 from mscflow.cluster import Cluster
 from mscflow.tasks.excite import excite
 from mscflow.tasks.relax import relax
-from mscflow.train.validate import is_damaged
+from mscflow.train.minima import is_damaged
 
 CORES = ("In4P", "In7P2", "In10P4")
 LEVEL = "pbe/def2-svp[grid=1]"

@@ -127,10 +127,10 @@ def _edges(positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants
 def _within(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the atoms of all directed pairs nearer than `reach` / Å, sorted by the first, then the other."""
     if positions.size <= DENSE:
-        vector = positions[:, None] - positions
-        squared = np.einsum("ijk,ijk->ij", vector, vector)
-        np.fill_diagonal(squared, np.inf)
-        first, second = np.nonzero(squared < reach**2)
+        size = positions * positions @ np.ones(3)
+        is_near = size[:, None] + size - 2 * positions @ positions.T < reach**2
+        is_near.flat[:: len(positions) + 1] = False
+        first, second = np.divmod(np.flatnonzero(is_near), len(positions))
         return first, second
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
     first, second = np.concatenate([pairs, pairs[:, ::-1]]).T
@@ -193,7 +193,7 @@ def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:
     row, degree = row[:, keep], degree[keep]
     unit, length = edges.unit[row], edges.length[row]
     legs, axis = unit[::2], unit[1]
-    cosine = np.einsum("lmi,mi->lm", legs, axis)
+    cosine = _dot(legs, axis)
     squared_sine = 1 - cosine**2
     bent = np.flatnonzero(squared_sine.min(axis=0) > NEAREST_LINEAR**2)
     slope = np.maximum(squared_sine, NEAREST_LINEAR**2) * length[::2]
@@ -256,8 +256,8 @@ def _sparse(terms: Terms, n_atoms: int, rest: float) -> csc_matrix:
 
 
 def _dot(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Return the scalar products of vectors, shape (m,)."""
-    return np.asarray(np.einsum("ij,ij->i", one, two))
+    """Return the scalar products of vectors, shape (...)."""
+    return np.asarray(one * two @ np.ones(3))
 
 
 def _cross(one: np.ndarray, two: np.ndarray) -> np.ndarray:

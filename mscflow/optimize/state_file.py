@@ -84,13 +84,16 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
             "differ): delete it, or name another file"
         )
     stage, anchor = int(arrays.pop("stage")), arrays.pop("anchor", None)
+    energy, energies = float(arrays.pop("energy")), arrays.pop("energies").tolist()
+    max_forces = arrays.pop("max_forces").tolist()
     state = State(
         memory=memory,
-        energy=float(arrays.pop("energy")),
+        energy=energy,
+        max_force=float(arrays.pop("max_force", max_forces[energies.index(energy)])),  # not in old files
         radius=float(arrays.pop("radius")),
         modelled_call=int(arrays.pop("modelled_call", 0)),
-        energies=arrays.pop("energies").tolist(),
-        max_forces=arrays.pop("max_forces").tolist(),
+        energies=energies,
+        max_forces=max_forces,
         **arrays,
     )
     return state, stage, anchor

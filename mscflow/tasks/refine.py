@@ -171,7 +171,7 @@ def refine(
         fingerprint = input_hash("refine", cluster, level, hessian=hessian_hash(n_steps, hessian))
         state, earlier = _steps(minimiser, cluster, calculator, n_steps, fmax, path, fingerprint)
         steps_taken = state.n_calls - 1
-        max_force = minimiser.max_force(state.forces)
+        max_force = state.max_force
         if max_force > fmax:
             warnings.append(
                 f"geometry not converged: {max_force:.3f} eV/Å after {n_steps} steps, asked for {fmax}"
@@ -261,8 +261,8 @@ def _steps(
     else:
         state = minimiser.start(cluster.positions)
         keep()
-    while (largest := minimiser.max_force(state.forces)) > fmax and state.n_calls <= n_steps:
-        loose = LOOSE_TOL * min(largest / LOOSE_ABOVE, 1.0) ** 2
+    while state.max_force > fmax and state.n_calls <= n_steps:
+        loose = LOOSE_TOL * min(state.max_force / LOOSE_ABOVE, 1.0) ** 2
         calculator.conv_tol = loose if loose > calculator.level.conv_tol else None
         if path is not None and clock.is_over():
             raise out_of_time(

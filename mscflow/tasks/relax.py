@@ -189,10 +189,11 @@ def finish(
             )
     except CalculationError as err:
         raise CalculationError(f"{level}, {cluster.name or cluster.formula}: {err}") from err
-    max_force = minimiser.max_force(state.forces)
-    converged = max_force < fmax
+    converged = state.max_force < fmax
     if not converged:
-        warnings.append(f"not converged: {max_force:.3f} eV/Å after {max_steps} steps, asked for {fmax}")
+        warnings.append(
+            f"not converged: {state.max_force:.3f} eV/Å after {max_steps} steps, asked for {fmax}"
+        )
     try:
         relaxed = cluster.replace(positions=state.positions)
     except InputError as err:
@@ -212,7 +213,7 @@ def finish(
         energy=state.energy,
         converged=converged,
         n_force_calls=state.n_calls,
-        max_force=max_force,
+        max_force=state.max_force,
         fmax=fmax,
         energies=state.energies,
         max_forces=state.max_forces,
@@ -281,7 +282,7 @@ def _minimise(
     saved, clock = time.monotonic(), Clock()
     last = len(surfaces) - 1
     while state.n_calls <= max_steps:
-        if minimiser.max_force(state.forces) >= (fmax if stage == last else max(fmax, SEARCH_FMAX)):
+        if state.max_force >= (fmax if stage == last else max(fmax, SEARCH_FMAX)):
             minimiser.step(state)
             course.add(state.positions)
         elif stage < last:

@@ -100,7 +100,7 @@ class _Member:
         """Return whether it needs another force call."""
         if self.state is None:
             return not self.failed
-        return self.steps.max_force(self.state.forces) >= fmax and self.state.n_calls <= max_steps
+        return self.state.max_force >= fmax and self.state.n_calls <= max_steps
 
     def propose(self) -> np.ndarray:
         """Return where energy and forces are wanted."""

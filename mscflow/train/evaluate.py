@@ -12,17 +12,10 @@ from pydantic import TypeAdapter
 from mscflow.builder import build
 from mscflow.levels import MACE, parse_level
 from mscflow.train.fit import Split
+from mscflow.train.minima import ExchangeErrors, StructureErrors, exchange_errors, has_core, structure_errors
 from mscflow.train.recipe import Recipe
 from mscflow.train.starts import starts
-from mscflow.train.validate import (
-    ExchangeErrors,
-    FrameErrors,
-    StructureErrors,
-    exchange_errors,
-    frame_errors,
-    has_core,
-    structure_errors,
-)
+from mscflow.train.validate import FrameErrors, frame_errors
 from mscflow.train.whole_clusters import WholeCluster, catalogue_structures, whole_cluster
 from mscflow.train.workers import workers
 from mscflow.whole_file import write_whole
@@ -43,7 +36,7 @@ class Evaluation:
     frames
         By family, and for ``all``.
     structures
-        Relaxed structures, all held out.
+        Structures and their minima, all held out.
     n_compared
         Number of structures that were tried; the others react when the teacher relaxes them.
     exchanges
@@ -89,16 +82,14 @@ def evaluate(recipe: Recipe, potential: MACE, frames: Split, directory: Path, n_
     with workers(n_workers) as pool:
         exchanges = pool.submit(
             _kept,
-            place / f"exchanges-{arrangement.hash[:12]}.json",
+            place / f"lowest-{arrangement.hash[:12]}.json",
             exchange_errors,
             arrangement,
             potential,
             teacher,
         )
         structures = [
-            pool.submit(
-                _kept, place / f"structure-{c.hash[:12]}.json", structure_errors, c, potential, teacher
-            )
+            pool.submit(_kept, place / f"minima-{c.hash[:12]}.json", structure_errors, c, potential, teacher)
             for c in compared
         ]
         clusters = [

@@ -14,7 +14,7 @@ from mscflow.errors import CalculationError
 from mscflow.levels import Level
 from mscflow.tasks.relax import relax
 from mscflow.topology import topology
-from mscflow.train.validate import is_damaged, without_path
+from mscflow.train.minima import is_damaged, without_path
 
 LARGEST = 1000
 """Clusters of more atoms are not relaxed."""

@@ -33,19 +33,19 @@ from mscflow.train.evaluate import Evaluation, evaluate
 from mscflow.train.explore import _explore_one, compared, explore, explored
 from mscflow.train.fit import Split, fit, foundation_file, split
 from mscflow.train.labels import _require_source, label, labelled_by, load, reacted, sample
+from mscflow.train.minima import (
+    StructureErrors,
+    _lowest_of_both,
+    exchange_errors,
+    is_damaged,
+    shaken,
+    structure_errors,
+)
 from mscflow.train.offsets import shifted
 from mscflow.train.pipeline import _finished, load_recipe, train
 from mscflow.train.recipe import Exploration, Network, Recipe, Sampling, System
 from mscflow.train.starts import Start, starts
-from mscflow.train.validate import (
-    FrameErrors,
-    StructureErrors,
-    exchange_errors,
-    frame_errors,
-    is_damaged,
-    structure_errors,
-    training_domain,
-)
+from mscflow.train.validate import FrameErrors, frame_errors, training_domain
 from mscflow.train.workers import workers
 
 RECIPE_FILE = Path(__file__).parents[2] / "inputs" / "train_msc_small.yaml"
@@ -637,6 +637,18 @@ def test_the_card_of_the_shipped_model_belongs_to_it():
         assert record.errors[error] == pytest.approx(np.mean(values), abs=1e-3)
 
 
+def test_each_level_looks_where_the_other_one_found_its_lowest_minimum():
+    start, teacher, model = build("InL3", "formate"), XTB(), MACE()
+    ours, theirs = _lowest_of_both(start, model, teacher, fmax=0.02)
+    for found, other, level in ((theirs, ours, teacher), (ours, theirs, model)):
+        assert found.energy < relax(start, level).energy + 1e-3
+        assert found.energy < relax(other.cluster, level).energy + 1e-3
+    copies = shaken(start)
+    assert copies[0] is start
+    assert [copy.hash for copy in copies] == [copy.hash for copy in shaken(start)]
+    assert len({copy.hash for copy in copies}) == 3
+
+
 @pytest.mark.parametrize(
     ("foundation", "inputs", "licence", "reads"),
     [
@@ -668,9 +680,9 @@ def test_the_card_compares_structures_that_were_held_out(monkeypatch, tmp_path):
     [unseen] = [start.cluster.hash[:12] for start in starts(recipe) if start.held_out]
     parts = tmp_path / "card" / f"{MACE().hash[:12]}-{XTB().hash[:12]}"
     parts.mkdir(parents=True)
-    structure = StructureErrors("In4P", (0.1, 0.1), 0.1, kept=True)
-    (parts / f"structure-{unseen}.json").write_text(json.dumps(asdict(structure)))
-    (parts / f"exchanges-{unseen}.json").write_text("[]")
+    structure = StructureErrors("In4P", 3, (0.1, 0.1), 0.1, kept=True)
+    (parts / f"minima-{unseen}.json").write_text(json.dumps(asdict(structure)))
+    (parts / f"lowest-{unseen}.json").write_text("[]")
     found = evaluate(recipe, MACE(), Split([], [], []), tmp_path, n_workers=1)
     assert found.structures == (structure,)
     assert found.n_compared == 1
@@ -679,7 +691,7 @@ def test_the_card_compares_structures_that_were_held_out(monkeypatch, tmp_path):
 
 
 def test_a_structure_that_collapses_is_a_row_of_the_card(monkeypatch):
-    monkeypatch.setattr("mscflow.train.validate.EXCHANGE_IONS", ("Ga3+",))
+    monkeypatch.setattr("mscflow.train.minima.EXCHANGE_IONS", ("Ga3+",))
     start = fragment("In2P", "chloride")
     found = structure_errors(start, Hole(), XTB(), fmax=0.5)
     assert not found.kept

@@ -66,7 +66,7 @@ class ElementDomain:
 
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Return the distance of each atom from the nearest training atom, shape (n_atoms,)."""
-        white = (features - self.mean) @ self.projection
+        white = ((features - self.mean) @ self.projection).astype(self.known.dtype)
         nearest = (self._known_squared - 2 * white @ self.known.T).min(axis=1)
         return np.sqrt(np.maximum(nearest + (white**2).sum(axis=1), 0.0))
 
@@ -150,7 +150,7 @@ def _read(arrays: Mapping[str, np.ndarray], symbol: str) -> ElementDomain:
     """Return the domain of an element; before 2026-12 it was a distance from the mean, a root mean square."""
     mean, projection, limit = (arrays[f"{symbol}.{name}"] for name in ("mean", "projection", "limit"))
     if f"{symbol}.known" in arrays:
-        return ElementDomain(mean, projection, arrays[f"{symbol}.known"].astype(float), float(limit))
+        return ElementDomain(mean, projection, arrays[f"{symbol}.known"].astype(np.float32), float(limit))
     rank = projection.shape[1]
     return ElementDomain(mean, projection, np.zeros((1, rank)), float(limit) * rank**0.5)
 
