@@ -31,7 +31,7 @@ MEMORY = 10
 ROOM = 4 * MEMORY
 """Steps that there is room for: what is remembered moves to the front when the room is full."""
 
-FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 0.005, 0.1
+FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 0.005, 0.2
 """Largest displacement of an atom in a step / Å: in the first step, at least, at most."""
 
 STALE = 0.5
