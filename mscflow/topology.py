@@ -136,7 +136,9 @@ class Topology:
     def pieces(self) -> tuple[tuple[int, ...], ...]:
         """Atoms of all connected non-metal, non-core fragments, bound to the cluster or free."""
         inorganic = set(self.metals) | set(self.core_anions)
-        organic = self.graph.subgraph(set(self.graph) - inorganic)
+        organic: nx.Graph = nx.Graph()  # a subgraph of networkx is a view, and slow
+        organic.add_nodes_from(set(self.graph) - inorganic)
+        organic.add_edges_from(edge for edge in self.graph.edges if inorganic.isdisjoint(edge))
         return tuple(sorted(tuple(sorted(part)) for part in nx.connected_components(organic)))
 
     @cached_property
@@ -209,8 +211,9 @@ def topology(cluster: Cluster) -> Topology:
 
     What is bonded is said by `mscflow.chemistry.bond_reach`.
     """
-    kinds, kind = np.unique(cluster.symbols, return_inverse=True)
-    reach = np.array([[bond_reach(str(a), str(b)) for b in kinds] for a in kinds])
+    kinds = sorted(set(cluster.symbols))
+    kind = np.array([kinds.index(symbol) for symbol in cluster.symbols])
+    reach = np.array([[bond_reach(a, b) for b in kinds] for a in kinds])
     graph: nx.Graph = nx.Graph()
     graph.add_nodes_from((i, {"symbol": symbol}) for i, symbol in enumerate(cluster.symbols))
     i, j = cKDTree(cluster.positions).query_pairs(reach.max(), output_type="ndarray").T

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mscflow.levels.potentials.mace_lean import LeanMACE
-from mscflow.processor import one_thread
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from mscflow.cluster import Cluster
-    from mscflow.optimize.surface import Surface, Together
 
 
 class CalculatorSurface:
@@ -79,10 +76,3 @@ class LeanBatch:
         energies, forces = self._evaluator(np.concatenate(positions))
         ends = np.cumsum(self._evaluator.sizes)[:-1]
         return [(float(e), f) for e, f in zip(energies, np.split(forces, ends), strict=True)]
-
-
-def threads_beside(surface: Surface | Together) -> AbstractContextManager[object]:
-    """Keep NumPy to one thread beside PyTorch: with threads of both, small products take far longer."""
-    if isinstance(surface, LeanSurface | LeanBatch):
-        return one_thread()
-    return nullcontext()

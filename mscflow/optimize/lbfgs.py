@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.linalg.blas import dsymm, dsymv, dtrsv
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.blas import dtrsv
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.sparse.linalg import splu
 
 from mscflow.errors import CalculationError
@@ -85,8 +85,7 @@ class Memory:
             self._begin(self.vectors[:, 1:].copy(), self.products[1:, 1:].copy())
         last = self._held.stop
         self._held = slice(max(self._held.start, last + 1 - MEMORY), last + 1)
-        for vectors, new in zip(self._vectors, (s, y, z), strict=True):
-            vectors[last] = new
+        self._vectors[:, last] = s, y, z
         self._products[self._held, last] = self.vectors[0] @ y
 
     def _begin(self, vectors: np.ndarray, products: np.ndarray) -> None:
@@ -220,7 +219,7 @@ class Steps:
         self, numbers: np.ndarray, fixed: Sequence[int] = (), curvature: Curvature | None = None
     ) -> None:
         self.curvature = curvature or (lambda positions: model_hessian(positions, numbers))
-        free = np.setdiff1d(np.arange(len(numbers)), np.asarray(fixed, dtype=int))
+        free = np.delete(np.arange(len(numbers)), np.asarray(fixed, dtype=int))
         self._coordinates = (3 * free[:, None] + np.arange(3)).ravel()
         self.free = free if len(fixed) else slice(None)
         self._solver: tuple[np.ndarray, Solve] | None = None
@@ -245,15 +244,17 @@ class Steps:
         """Return the next positions to evaluate."""
         gradient = -self._free(state.forces)
         move = -state.memory.apply(gradient, state.solved)
-        if gradient @ move >= 0:
+        slope = float(gradient @ move)
+        if slope >= 0:
             state.memory = Memory(len(move))
             move = -state.solved
+            slope = float(gradient @ move)
         longest = _longest(move.reshape(-1, 3))
         fraction = min(1.0, state.radius / longest)
         move *= fraction
         positions = state.positions.copy()
         positions[self.free] += move.reshape(-1, 3)
-        expected = float(gradient @ move) * (1 - 0.5 * fraction)
+        expected = slope * fraction * (1 - 0.5 * fraction)
         return Trial(positions, gradient, move, expected, fraction, fraction * longest)
 
     def learn(self, state: State, trial: Trial, energy: float, forces: np.ndarray) -> None:
@@ -364,8 +365,13 @@ def _factored(hessian: Any) -> Solve:
         factor, failed = dpotrf(hessian.T, clean=0)
         if failed:
             raise np.linalg.LinAlgError("the model Hessian is not positive definite")
-        inverse, _ = dpotri(factor)  # its upper triangle
-        return lambda vectors: (dsymv if vectors.ndim == 1 else dsymm)(1.0, inverse, vectors)
+
+        def back(vectors: np.ndarray) -> np.ndarray:
+            if vectors.ndim > 1:
+                return np.asarray(dpotrs(factor, vectors)[0])
+            return np.asarray(dtrsv(factor, dtrsv(factor, vectors, trans=1)))
+
+        return back
     options = {"SymmetricMode": True}
     lu = splu(hessian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
     solve: Solve = lu.solve

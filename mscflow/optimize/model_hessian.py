@@ -8,6 +8,7 @@ that the guess changes smoothly while carboxylates change their hold on a metal.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +112,7 @@ class _Edges:
 
 def _edges(positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants) -> _Edges:
     radii = covalent_radii[numbers]
-    ratio = np.sqrt(1 - np.log(constants.least) / constants.steepness)
+    ratio = math.sqrt(1 - math.log(constants.least) / constants.steepness)
     first, second = _within(positions, 2 * radii.max() * ratio)
     vector = positions[second] - positions[first]
     length = np.sqrt(_dot(vector, vector))
@@ -161,21 +162,21 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 def _stretches(edges: _Edges, constants: ForceConstants) -> Rows:
     once = np.flatnonzero(edges.first < edges.second)
     unit = edges.unit[once]
-    atoms = np.stack([edges.first[once], edges.second[once]], axis=1)
+    atoms = np.array([edges.first[once], edges.second[once]]).T
     strength = constants.stretch * Hartree / Bohr**2 * edges.degree[once]
     strength[edges.is_to_metal[once]] *= constants.metal_stretch
-    return atoms, np.stack([-unit, unit], axis=1), strength
+    return atoms, np.array([-unit, unit]).swapaxes(0, 1), strength
 
 
 def _bends(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
-    legs = np.stack([angles.one, angles.two])
-    unit = edges.unit[legs]
+    legs = np.array([angles.one, angles.two])
+    unit = edges.unit.take(legs, axis=0)
     cosine = _dot(unit[0], unit[1])
     sine = np.sqrt(np.maximum(1 - cosine**2, NEAREST_LINEAR**2))
     at_ends = (cosine[:, None] * unit - unit[::-1]) / (sine * edges.length[legs])[..., None]
     ends = edges.second[legs]
-    atoms = np.stack([ends[0], edges.first[angles.one], ends[1]], axis=1)
-    derivatives = np.stack([at_ends[0], -at_ends[0] - at_ends[1], at_ends[1]], axis=1)
+    atoms = np.array([ends[0], edges.first[angles.one], ends[1]]).T
+    derivatives = np.array([at_ends[0], -at_ends[0] - at_ends[1], at_ends[1]]).swapaxes(0, 1)
     strength = constants.bend * Hartree * angles.degree
     strength[edges.is_to_metal[legs].any(axis=0)] *= constants.metal_bend
     return atoms, derivatives, strength
@@ -186,12 +187,12 @@ def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:
     number, one = _members(edges.start[edges.first[middle]], edges.start[edges.first[middle] + 1])
     middle = middle[number]
     number, two = _members(edges.start[edges.second[middle]], edges.start[edges.second[middle] + 1])
-    row = np.stack([one[number], middle[number], two])
+    row = np.array([one[number], middle[number], two])
     i, j, k, l = edges.second[row[0]], edges.first[row[1]], edges.second[row[1]], edges.second[two]  # noqa: E741
     degree = edges.degree[row].prod(axis=0)
     keep = np.flatnonzero((degree > constants.least) & (i != k) & (l != j) & (i != l))
     row, degree = row[:, keep], degree[keep]
-    unit, length = edges.unit[row], edges.length[row]
+    unit, length = edges.unit.take(row, axis=0), edges.length[row]
     legs, axis = unit[::2], unit[1]
     cosine = _dot(legs, axis)
     squared_sine = 1 - cosine**2
@@ -200,26 +201,26 @@ def _torsions(edges: _Edges, constants: ForceConstants) -> Rows:
     at_i, at_l = _cross(legs, axis) / (slope * [[1], [-1]])[..., None]
     from_i, from_l = (cosine * length[::2] / length[1])[..., None] * (at_i, at_l)
     at_j = from_i + from_l - at_i
-    atoms = np.stack([i, j, k, l], axis=1)[keep]
-    derivatives = np.stack([at_i, at_j, -at_i - at_j - at_l, at_l], axis=1)
+    atoms = np.array([i, j, k, l]).T[keep]
+    derivatives = np.array([at_i, at_j, -at_i - at_j - at_l, at_l]).swapaxes(0, 1)
     return atoms[bent], derivatives[bent], constants.torsion * Hartree * degree[bent]
 
 
 def _pyramids(edges: _Edges, angles: _Angles, constants: ForceConstants) -> Rows:
     """Return u₁·(u₂×u₃) of every three unit vectors from an atom: how far it lies out of a plane of three."""
     number, three = _members(angles.two + 1, edges.start[edges.first[angles.one] + 1])
-    legs = np.stack([angles.one[number], angles.two[number], three])
+    legs = np.array([angles.one[number], angles.two[number], three])
     degrees = edges.degree[legs]
     degree = degrees.prod(axis=0)
     least_pair = degree / degrees.max(axis=0)
     keep = np.flatnonzero(np.minimum(degree, least_pair) > constants.least)  # the order must not matter
     legs = legs[:, keep]
-    unit = edges.unit[legs]
+    unit = edges.unit.take(legs, axis=0)
     slope = _cross(unit[[1, 2, 0]], unit[[2, 0, 1]])
     volume = _dot(slope[0], unit[0])[:, None]
     at_ends = (slope - volume * unit) / edges.length[legs][:, :, None]
-    atoms = np.stack([edges.first[legs[0]], *edges.second[legs]], axis=1)
-    derivatives = np.stack([-at_ends.sum(axis=0), *at_ends], axis=1)
+    atoms = np.array([edges.first[legs[0]], *edges.second[legs]]).T
+    derivatives = np.array([-at_ends.sum(axis=0), *at_ends]).swapaxes(0, 1)
     return atoms, derivatives, constants.pyramid * Hartree * degree[keep]
 
 
@@ -237,7 +238,7 @@ def _dense(terms: Terms, n_atoms: int, rest: float) -> np.ndarray:
         start += len(atoms)
     table = rows.reshape(len(rows), 3 * n_atoms)
     matrix = table.T @ table
-    matrix.flat[:: 3 * n_atoms + 1] += rest
+    matrix.ravel()[:: 3 * n_atoms + 1] += rest
     return matrix
 
 

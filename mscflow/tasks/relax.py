@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ from pydantic import Field
 from mscflow.clock import Clock, out_of_time
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError, InputError
-from mscflow.levels import Level, PySCF, parse_level
+from mscflow.levels import MACE, Level, PySCF, parse_level
 from mscflow.levels.potentials.domain import NO_DOMAIN
-from mscflow.levels.surface import threads_beside
 from mscflow.optimize.course import Course
 from mscflow.optimize.lbfgs import Minimiser, State
 from mscflow.optimize.rigid import InternalSurface
 from mscflow.optimize.state_file import load, load_more, save
 from mscflow.optimize.surface import Surface
+from mscflow.processor import one_thread
 from mscflow.tasks.document import TaskDocument, input_hash
 from mscflow.topology import Role, Topology, topology
 
@@ -183,7 +184,8 @@ def finish(
         surfaces = level.surfaces(cluster)
         if isinstance(level, PySCF) and not frozen:  # its grid pulls the molecule as a whole
             surfaces = [InternalSurface(surface) for surface in surfaces]
-        with threads_beside(surfaces[0]):
+        # beside PyTorch's threads, NumPy's make the minimiser's small products take many times as long
+        with one_thread() if isinstance(level, MACE) else nullcontext():
             state, minimiser, course = _minimise(
                 surfaces, cluster, level, frozen, fmax, max_steps, begun, path, n_frames
             )
@@ -262,7 +264,7 @@ def _minimise(
     n_frames: int,
 ) -> tuple[State, Minimiser, Course]:
     """Minimise on the surfaces of a level one after the other; the minimiser ends on the last of them."""
-    fingerprint = input_hash("state", cluster, level, fixed=frozen)
+    fingerprint = input_hash("state", cluster, level, fixed=frozen) if path is not None else ""
     minimiser = Minimiser(surfaces[0], cluster.numbers, frozen)
     if path is not None and path.exists():
         state, stage, anchor = load(path, fingerprint)

@@ -10,9 +10,9 @@ import numpy as np
 from mscflow.cluster import Cluster
 from mscflow.errors import CalculationError
 from mscflow.levels import Level, parse_level
-from mscflow.levels.surface import threads_beside
 from mscflow.optimize.lbfgs import State, Steps, Trial
 from mscflow.optimize.surface import Together
+from mscflow.processor import one_thread
 from mscflow.tasks.relax import SEARCH_FMAX, Fixed, Relaxation, check_numbers, finish, fixed_atoms
 
 SHRUNK = 0.8
@@ -62,7 +62,8 @@ def relax_batch(
         started = time.perf_counter()
         members = [_Member(cluster, next(frozen)) for cluster in part]
         if len(members) > 1:
-            _search(members, level, max(fmax, SEARCH_FMAX), max_steps)
+            with one_thread():  # as in a relaxation of one
+                _search(members, level, max(fmax, SEARCH_FMAX), max_steps)
         share = (time.perf_counter() - started) / len(part)
         for member in members:
             began = time.perf_counter() - share
@@ -131,7 +132,6 @@ def _search(members: list[_Member], level: Level, fmax: float, max_steps: int) -
             return
         at = [member.propose() if member in moving else member.cluster.positions for member in batch]
         found = evaluate(at)
-        with threads_beside(evaluate):
-            for member, result in zip(batch, found, strict=True):
-                if member in moving:
-                    member.learn(*result)
+        for member, result in zip(batch, found, strict=True):
+            if member in moving:
+                member.learn(*result)

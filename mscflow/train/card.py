@@ -32,7 +32,7 @@ def record(recipe: Recipe, model: Path, found: Evaluation, frames: Split) -> Mod
     if WITHOUT_PAIRS in found.frames:
         errors["held_out_force_mae_without_pairs_meV_per_A"] = found.frames[WITHOUT_PAIRS].force_mae
     if kept:
-        errors["core_bond_max_A"] = max(s.core_bond[0] for s in kept if s.core_bond)
+        errors["core_bond_mean_A"] = float(np.mean([s.core_bond[1] for s in kept if s.core_bond]))
         errors["cation_separation_mean_A"] = float(np.mean([s.separation for s in kept]))
     if differences:
         errors["exchange_energy_mae_eV"] = float(np.mean(differences))

@@ -67,12 +67,12 @@ class ElementDomain:
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Return the distance of each atom from the nearest training atom, shape (n_atoms,)."""
         white = ((features - self.mean) @ self.projection).astype(self.known.dtype)
-        nearest = (self._known_squared - 2 * white @ self.known.T).min(axis=1)
+        nearest = 2 * (self._half_squared - white @ self.known.T).min(axis=1)
         return np.sqrt(np.maximum(nearest + (white**2).sum(axis=1), 0.0))
 
     @cached_property
-    def _known_squared(self) -> np.ndarray:
-        return np.asarray((self.known**2).sum(axis=1))
+    def _half_squared(self) -> np.ndarray:
+        return np.asarray((self.known**2).sum(axis=1) / 2)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Radial functions are Chebyshev series.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,8 @@ class LeanMACE:
         self._tables = found
         self._model = model
         self._device, self._dtype = model.atomic_numbers.device, getattr(torch, dtype)
-        kinds, first, count = np.unique(elements, return_index=True, return_counts=True)
-        ranges = [(int(e), slice(int(i), int(i + n))) for e, i, n in zip(kinds, first, count, strict=True)]
+        ends = [*(np.flatnonzero(np.diff(elements)) + 1).tolist(), len(elements)]
+        ranges = [(int(elements[a]), slice(a, b)) for a, b in pairwise([0, *ends])]
         kind = self._dtype, self._device
         self._layers = [LayerTensors(layer, ranges, TOLERANCES[dtype], *kind) for layer in found.layers]
         self._first_sent = self._tensor(found.layers[0].senders[elements])
