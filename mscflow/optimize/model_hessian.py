@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from ase.units import Bohr, Hartree
+from scipy.linalg.blas import dsyrk
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.spatial import cKDTree
 
@@ -63,8 +64,12 @@ class ForceConstants:
     rest: float = 0.1
 
 
+CONSTANTS = ForceConstants()
+"""The constants of relaxations."""
+
+
 def model_hessian(
-    positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants | None = None
+    positions: np.ndarray, numbers: np.ndarray, constants: ForceConstants = CONSTANTS
 ) -> np.ndarray | csc_matrix:
     """Return the model's second derivatives / eV/Å², shape (3 n_atoms, 3 n_atoms), positive definite.
 
@@ -82,7 +87,6 @@ def model_hessian(
     ndarray or csc_matrix
         The matrix, sparse where it has more than `DENSE` coordinates.
     """
-    constants = constants or ForceConstants()
     edges = _edges(positions, numbers, constants)
     angles = _angles(edges, constants)
     kinds = [
@@ -237,8 +241,11 @@ def _dense(terms: Terms, n_atoms: int, rest: float) -> np.ndarray:
         rows[numbers[:, None], atoms] = values
         start += len(atoms)
     table = rows.reshape(len(rows), 3 * n_atoms)
-    matrix = table.T @ table
-    matrix.ravel()[:: 3 * n_atoms + 1] += rest
+    upper = dsyrk(1.0, table.T)
+    matrix = np.asarray(upper + upper.T)
+    diagonal = matrix.ravel()[:: 3 * n_atoms + 1]
+    diagonal *= 0.5
+    diagonal += rest
     return matrix
 
 

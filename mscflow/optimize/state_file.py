@@ -86,10 +86,12 @@ def load(path: Path, fingerprint: str) -> tuple[State, int, np.ndarray | None]:
     stage, anchor = int(arrays.pop("stage")), arrays.pop("anchor", None)
     energy, energies = float(arrays.pop("energy")), arrays.pop("energies").tolist()
     max_forces = arrays.pop("max_forces").tolist()
+    if "max_force" not in arrays:  # files before 2026-12
+        arrays["max_force"] = max_forces[energies.index(energy)]
     state = State(
         memory=memory,
         energy=energy,
-        max_force=float(arrays.pop("max_force", max_forces[energies.index(energy)])),  # not in old files
+        max_force=float(arrays.pop("max_force")),
         radius=float(arrays.pop("radius")),
         modelled_call=int(arrays.pop("modelled_call", 0)),
         energies=energies,

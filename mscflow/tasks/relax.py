@@ -346,12 +346,9 @@ def bond_changes(before: Cluster, after: Cluster) -> list[str]:
 
 
 def _damage(old: Topology, new: Topology) -> list[str]:
-    kept = {frozenset(edge) for edge in new.graph.edges}
-    broken = [
-        "–".join(f"{old.cluster.symbols[i]}{i}" for i in sorted(edge))
-        for edge in sorted(old.core_bonds - kept, key=sorted)
-    ]
-    warnings = [f"core bonds broken: {', '.join(broken)}"] if broken else []
+    broken = sorted(sorted(edge) for edge in old.core_bonds if not new.graph.has_edge(*edge))
+    named = ["–".join(f"{old.cluster.symbols[i]}{i}" for i in edge) for edge in broken]
+    warnings = [f"core bonds broken: {', '.join(named)}"] if named else []
     lost = (new.free_pieces - old.free_pieces).intersection(old.pieces)
     if lost:
         warnings.append(f"{len(lost)} ligand(s) left the cluster")
